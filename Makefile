@@ -1,0 +1,75 @@
+# Each target does its own set-up: a virtual environment in .venv from the locked versions, with their hashes.
+#
+#   make demo    runs the main job: a task of three containers is started, stopped, and shown
+#   make test    passes the tests
+#   make check   lint, format, strict types, floors
+#   make lock    renews requirements*.lock from pyproject.toml
+#   make clean   removes what make made
+#
+# PYTHON=/path/to/python chooses the interpreter (3.11 or later); V=1 shows the commands; PYTEST_ARGS goes to pytest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+Q := $(if $(V),,@)
+QUIET := $(if $(V),,--quiet)
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+LOCKER := $(VENV)/locker
+UV_VERSION := 0.13.9
+PIP := $(BIN)/python -m pip --disable-pip-version-check $(QUIET)
+
+PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$name" && break; done)
+
+.PHONY: help demo test check lock clean
+
+help:
+	@sed -n '3,9s/^# *//p' Makefile
+
+demo: $(READY)
+	$(Q)$(BIN)/supervisor demo
+
+test: $(READY)
+	$(Q)$(BIN)/python -m pytest tests/unit tests/process tests/system $(PYTEST_ARGS)
+
+check: $(READY)
+	$(Q)$(BIN)/ruff check $(QUIET) supervisor tests
+	$(Q)$(BIN)/ruff format --check $(QUIET) supervisor tests
+	$(Q)$(BIN)/mypy --strict supervisor tests
+	$(Q)$(BIN)/python -m pytest $(QUIET) tests/unit/test_floors.py
+
+# The interpreter is asked for what a virtual environment needs before one is begun: half an environment would pass for one.
+$(LOCKED): requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "cannot find Python 3.11 or later: install it (Debian: apt-get install python3 python3-venv)," \
+		"or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "cannot use $(PYTHON): Python 3.11 or later is needed; name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "cannot make a virtual environment: $(PYTHON) lacks venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(Q)rm -rf $(VENV)
+	$(Q)$(PYTHON) -m venv $(VENV)
+	$(Q)$(PIP) install --require-hashes -r requirements-dev.lock
+	$(Q)touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	$(Q)$(PIP) install --no-deps --no-build-isolation --editable .
+	$(Q)touch $@
+
+# One resolution for every platform and Python; the runtime's versions bind the development ones.
+LOCK = $(LOCKER)/bin/uv pip compile --no-config $(QUIET) --universal --python-version 3.11 --upgrade \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml
+
+lock: $(READY)
+	$(Q)$(BIN)/python -m venv $(LOCKER)
+	$(Q)$(LOCKER)/bin/python -m pip --disable-pip-version-check $(QUIET) install uv==$(UV_VERSION)
+	$(Q)$(LOCK) --group build --output-file requirements.lock
+	$(Q)$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	$(Q)rm -rf $(VENV) build dist graceful_supervisor.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	$(Q)find supervisor tests -name __pycache__ -type d -prune -exec rm -rf {} +
