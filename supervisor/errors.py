@@ -1,0 +1,88 @@
+"""Every error that crosses a module boundary, with the code that an ECS client sees.
+
+::
+
+    SupervisorError                  ServerException                (HTTP 500)
+      + ClientError                  ClientException                (HTTP 400, as all below it)
+      |   - InvalidParameterError    InvalidParameterException
+      |   - ClusterNotFoundError     ClusterNotFoundException
+      |   - UnsupportedFeatureError  UnsupportedFeatureException
+      |   - SerializationError       SerializationException
+      |   - UnknownOperationError    UnknownOperationException
+      + StoreError                   the record could not be written or read
+      + ConfigError                  configuration or command line; never reaches the wire
+      + WireError                    a frame between keeper and agent that is not as agreed
+      + SpawnError                   a stage between fork and exec failed; becomes a container's ``reason``
+      + IllegalTransition            an event that the lifecycle table has no answer for: a bug of ours
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SupervisorError(Exception):
+    """Base of all; on the wire a ``ServerException`` unless a subclass says otherwise."""
+
+    code: ClassVar[str] = "ServerException"
+    http_status: ClassVar[int] = 500
+
+
+class ClientError(SupervisorError):
+    """The request cannot be carried out; sending it again will not help."""
+
+    code = "ClientException"
+    http_status = 400
+
+
+class InvalidParameterError(ClientError):
+    """A parameter is malformed, out of bounds or names something that does not exist."""
+
+    code = "InvalidParameterException"
+
+
+class ClusterNotFoundError(ClientError):
+    """The cluster named is not this agent's."""
+
+    code = "ClusterNotFoundException"
+
+    def __init__(self, message: str = "Cluster not found.") -> None:
+        super().__init__(message)
+
+
+class UnsupportedFeatureError(ClientError):
+    """ECS knows this; a host that runs processes does not."""
+
+    code = "UnsupportedFeatureException"
+
+
+class SerializationError(ClientError):
+    """The body is not a JSON object."""
+
+    code = "SerializationException"
+
+
+class UnknownOperationError(ClientError):
+    """``X-Amz-Target`` names no operation of the ECS API."""
+
+    code = "UnknownOperationException"
+
+
+class StoreError(SupervisorError):
+    """The database could not be read or written; nothing was acknowledged."""
+
+
+class ConfigError(SupervisorError):
+    """Configuration or command line is wrong; the text names the key, the place and the fix."""
+
+
+class WireError(SupervisorError):
+    """A frame between keeper and agent is too large, unknown or ill-typed. The connection is closed."""
+
+
+class SpawnError(SupervisorError):
+    """A stage between fork and exec failed."""
+
+
+class IllegalTransition(SupervisorError):
+    """The lifecycle table has no entry for this status and event."""

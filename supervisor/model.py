@@ -1,0 +1,285 @@
+"""What is supervised and what is recorded of it: definitions, tasks, containers, exits.
+
+All records are immutable; a change makes a new one (``msgspec.structs.replace``). Field names are ECS's in JSON
+(``lastStatus``) and Python's in code (``last_status``). Instants end in ``_at`` and are Unix time in seconds with
+milliseconds; they stamp records and never drive a timeout. A ``deadline`` is an instant of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+MAX_REASON = 255
+"""Characters in ``stoppedReason`` and in a container's ``reason`` (aws-ecs-stop-task)."""
+
+LABEL_PREFIX = "supervisor."
+"""``dockerLabels`` under this prefix carry what ECS has no member for."""
+
+
+class LastStatus(enum.StrEnum):
+    """What is so. PENDING → RUNNING → STOPPED, nothing else; STOPPED means every process was seen to be gone."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+
+    @property
+    def rank(self) -> int:
+        """0, 1 or 2: a task's status is that of its container with the least rank."""
+        return _RANKS[self]
+
+
+_RANKS = {LastStatus.PENDING: 0, LastStatus.RUNNING: 1, LastStatus.STOPPED: 2}
+
+
+class DesiredStatus(enum.StrEnum):
+    """What was asked."""
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+
+
+class StopCode(enum.StrEnum):
+    """Why a task stopped (ECS ``stopCode``)."""
+
+    TASK_FAILED_TO_START = "TaskFailedToStart"
+    ESSENTIAL_CONTAINER_EXITED = "EssentialContainerExited"
+    USER_INITIATED = "UserInitiated"
+    TERMINATION_NOTICE = "TerminationNotice"
+
+
+class StopScope(enum.StrEnum):
+    """Who gets the stop signal first: the main process (as ``docker stop``), or all of the container."""
+
+    MAIN = "main"
+    GROUP = "group"
+
+
+class HealthStatus(enum.StrEnum):
+    """ECS ``healthStatus``; UNKNOWN where no check is defined."""
+
+    HEALTHY = "HEALTHY"
+    UNHEALTHY = "UNHEALTHY"
+    UNKNOWN = "UNKNOWN"
+
+
+class DefinitionStatus(enum.StrEnum):
+    """Of a task definition revision."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Base of what is stored: immutable, ECS's spelling in JSON, defaults left out."""
+
+
+class Identity(Record, frozen=True):
+    """Which process: a pid alone can be reused, together with its start time it cannot (within one boot)."""
+
+    pid: int
+    start_time: int
+    """Field 22 of ``/proc/PID/stat``: clock ticks since boot."""
+
+
+class ExitStatus(Record, frozen=True):
+    """How a main process ended. One of ``code`` and ``signal`` is set."""
+
+    code: int | None = None
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """As ECS shows it: the status, or 128 + signal."""
+        if self.signal is not None:
+            return 128 + self.signal
+        return self.code
+
+
+class KeyValuePair(Record, frozen=True):
+    """A ``{"name": …, "value": …}`` pair: an environment variable."""
+
+    name: str
+    value: str = msgspec.field(default="")
+
+
+class Tag(Record, frozen=True):
+    """A ``{"key": …, "value": …}`` pair."""
+
+    key: str
+    value: str = ""
+
+
+class Ulimit(Record, frozen=True):
+    """``ulimits[]``: a resource limit by its ECS name; -1 means unlimited."""
+
+    name: str
+    soft_limit: int
+    hard_limit: int
+
+
+class LogConfiguration(Record, frozen=True):
+    """``logConfiguration``: driver and its options."""
+
+    log_driver: str
+    options: dict[str, str] = {}
+
+
+class ContainerDependency(Record, frozen=True):
+    """``dependsOn[]``."""
+
+    container_name: str
+    condition: str
+
+
+class PortMapping(Record, frozen=True):
+    """``portMappings[]``: a process host does not translate ports, so both ports are the same number."""
+
+    container_port: int
+    host_port: int = 0
+    protocol: str = "tcp"
+
+
+class NetworkBinding(Record, frozen=True):
+    """``networkBindings[]``."""
+
+    bind_ip: str = msgspec.field(name="bindIP")
+    container_port: int
+    host_port: int
+    protocol: str
+
+
+class ContainerDefinition(Record, frozen=True):
+    """How one container is run. Only what a process host obeys; ``echo`` holds the accepted rest, word for word."""
+
+    name: str
+    image: str | None = None
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: tuple[KeyValuePair, ...] = ()
+    working_directory: str | None = None
+    user: str | None = None
+    essential: bool = True
+    stop_timeout: int | None = None
+    """Seconds; None or 0 means the agent's ``stop.timeout`` (ECS treats 0 so)."""
+    ulimits: tuple[Ulimit, ...] = ()
+    docker_labels: dict[str, str] = {}
+    log_configuration: LogConfiguration | None = None
+    depends_on: tuple[ContainerDependency, ...] = ()
+    port_mappings: tuple[PortMapping, ...] = ()
+    cpu: int = 0
+    memory: int | None = None
+    memory_reservation: int | None = None
+    echo: dict[str, Any] = {}
+
+
+class TaskDefinition(Record, frozen=True):
+    """An immutable recipe, ``family:revision``."""
+
+    task_definition_arn: str
+    family: str
+    revision: int
+    container_definitions: tuple[ContainerDefinition, ...]
+    registered_at: float
+    registered_by: str | None = None
+    status: DefinitionStatus = DefinitionStatus.ACTIVE
+    cpu: str | None = None
+    memory: str | None = None
+    tags: tuple[Tag, ...] = ()
+    echo: dict[str, Any] = {}
+
+
+class ContainerOverride(Record, frozen=True):
+    """``overrides.containerOverrides[]``."""
+
+    name: str
+    command: tuple[str, ...] | None = None
+    environment: tuple[KeyValuePair, ...] = ()
+    cpu: int | None = None
+    memory: int | None = None
+    memory_reservation: int | None = None
+
+
+class Container(Record, frozen=True, kw_only=True):
+    """One supervised process group of a task: what was planned for it, and what became of it."""
+
+    name: str
+    container_arn: str
+    # planned (copied from the definition, so that the record stands alone)
+    essential: bool = True
+    depends_on: tuple[str, ...] = ()
+    """Names of containers that must have started before this one."""
+    stop_timeout: float
+    image: str | None = None
+    cpu: str = "0"
+    memory: str | None = None
+    memory_reservation: str | None = None
+    port_mappings: tuple[PortMapping, ...] = ()
+    # what became of it
+    last_status: LastStatus = LastStatus.PENDING
+    run_id: str | None = None
+    """The run that the keeper was asked for, 32 hex digits; None until then. ECS ``runtimeId``."""
+    identity: Identity | None = None
+    exit: ExitStatus | None = None
+    """Of the main process; None until it exited, if it never started, or if the kernel could not tell."""
+    reason: str | None = None
+    started_at: float | None = None
+    signalled_at: float | None = None
+    """When the stop signal was sent."""
+    deadline: float | None = None
+    """Monotonic instant of the SIGKILL, while a stop runs; as told by the keeper."""
+    exited_at: float | None = None
+    killed_at: float | None = None
+    """When SIGKILL was first sent; None for a graceful exit."""
+    stopped_at: float | None = None
+
+
+class Task(Record, frozen=True, kw_only=True):
+    """One run of a task definition."""
+
+    task_id: str
+    task_arn: str
+    cluster_arn: str
+    task_definition_arn: str
+    container_instance_arn: str
+    family: str
+    group: str
+    created_at: float
+    containers: tuple[Container, ...]
+    overrides: tuple[ContainerOverride, ...] = ()
+    task_overrides: dict[str, Any] = {}
+    """What ``overrides`` says of the task as a whole (cpu, memory, roles), word for word."""
+    last_status: LastStatus = LastStatus.PENDING
+    desired_status: DesiredStatus = DesiredStatus.RUNNING
+    launch_type: str = "EXTERNAL"
+    started_by: str | None = None
+    started_at: float | None = None
+    stopping_at: float | None = None
+    execution_stopped_at: float | None = None
+    stopped_at: float | None = None
+    stop_code: StopCode | None = None
+    stopped_reason: str | None = None
+    version: int = 1
+    """Grows by one with every change that a client can see."""
+    cpu: str | None = None
+    memory: str | None = None
+    tags: tuple[Tag, ...] = ()
+    client_token: str | None = None
+    """Of the RunTask that made it: the same token again answers with the same tasks."""
+
+    def container(self, name: str) -> Container:
+        """The container of that name; ``KeyError`` if there is none."""
+        for container in self.containers:
+            if container.name == name:
+                return container
+        raise KeyError(name)
+
+    def container_of_run(self, run_id: str) -> Container | None:
+        """The container whose present run this is, or None: an old run never touches a new one."""
+        for container in self.containers:
+            if container.run_id == run_id:
+                return container
+        return None
