@@ -1,0 +1,251 @@
+"""Frames between keeper and agent: bytes in, messages out. A closed list; anything else is refused.
+
+A frame is a header and a JSON object: ``length`` (u32, big-endian, of the body), ``verb`` (u8), body. The length is
+checked against the verb's own limit before a byte of the body is kept. Each message is a ``NamedTuple`` whose
+annotations are its schema: no member may be missing, unknown or of another type.
+
+Events carry ``seq``; the keeper keeps each until the agent sends ``Forget`` for it, after the commit that stored
+it. So an event arrives at least once, and in order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from supervisor.errors import WireError
+
+VERSION = 1
+HEADER = struct.Struct(">IB")
+
+_KIB = 1024
+
+
+class Hello(NamedTuple):
+    """Agent → keeper: recovered and serving; send me events from now on."""
+
+    version: int
+
+
+class Spawn(NamedTuple):
+    """Agent → keeper: start the main process of one run of a container.
+
+    ``stop_signal``, ``stop_scope`` (main, group) and ``stop_timeout`` (seconds) come along, so that the keeper can
+    finish a run whose main process exits while no agent is there to ask.
+    """
+
+    run: str
+    task: str
+    container: str
+    argv: list[str]
+    environ: dict[str, str]
+    cwd: str
+    user: str | None
+    ulimits: list[tuple[str, int, int]]
+    log_driver: str
+    log_tag: str
+    stop_signal: int
+    stop_scope: str
+    stop_timeout: float
+
+
+class Stop(NamedTuple):
+    """Agent → keeper: begin the stop of a run, or bring its deadline forward. ``timeout``: None for the run's own."""
+
+    run: str
+    timeout: float | None
+
+
+class List(NamedTuple):
+    """Agent → keeper: what do you hold? Answered by ``Listed``."""
+
+
+class Forget(NamedTuple):
+    """Agent → keeper: every event up to and with ``through`` is stored."""
+
+    through: int
+
+
+class Listed(NamedTuple):
+    """Keeper → agent: the runs it holds, and how it follows their processes (``cgroup`` or ``descent``)."""
+
+    version: int
+    boot_id: str
+    tracking: str
+    runs: list[str]
+
+
+class Spawned(NamedTuple):
+    """The exec succeeded. ``start_time``: clock ticks since boot, field 22 of ``/proc/PID/stat``."""
+
+    seq: int
+    at: float
+    run: str
+    pid: int
+    start_time: int
+
+
+class SpawnFailed(NamedTuple):
+    """Fork, or a stage between fork and exec, failed with ``errno``; nothing of the run is left."""
+
+    seq: int
+    at: float
+    run: str
+    stage: str
+    errno: int
+    detail: str
+
+
+class Signalled(NamedTuple):
+    """A signal was sent to the main process or to the whole group. ``deadline``: monotonic instant of the SIGKILL.
+
+    ``pids`` are those that it was sent to, the first 32 of them.
+    """
+
+    seq: int
+    at: float
+    run: str
+    signum: int
+    whom: str
+    deadline: float
+    pids: list[int]
+
+
+class Exited(NamedTuple):
+    """The main process is over. ``code`` or ``signal`` is set; others of its container may still live."""
+
+    seq: int
+    at: float
+    run: str
+    code: int | None
+    signal: int | None
+
+
+class Emptied(NamedTuple):
+    """No process of the run is left, and its main process has been reaped."""
+
+    seq: int
+    at: float
+    run: str
+
+
+class Draining(NamedTuple):
+    """The keeper was told to end: stop every task within ``budget`` seconds, then exit."""
+
+    seq: int
+    at: float
+    budget: float
+
+
+Request = Hello | Spawn | Stop | List | Forget
+Event = Spawned | SpawnFailed | Signalled | Exited | Emptied | Draining
+Message = Request | Event | Listed
+
+_TO_KEEPER: dict[int, tuple[type[Any], int]] = {
+    1: (Hello, _KIB),
+    2: (List, _KIB),
+    3: (Spawn, 4096 * _KIB),
+    4: (Stop, _KIB),
+    5: (Forget, _KIB),
+}
+_TO_AGENT: dict[int, tuple[type[Any], int]] = {
+    65: (Listed, 16384 * _KIB),
+    66: (Spawned, _KIB),
+    67: (SpawnFailed, 16 * _KIB),
+    68: (Signalled, 4 * _KIB),
+    69: (Exited, _KIB),
+    70: (Emptied, _KIB),
+    71: (Draining, _KIB),
+}
+_NUMBERS = {message: number for table in (_TO_KEEPER, _TO_AGENT) for number, (message, _) in table.items()}
+_SCHEMAS = {message: typing.get_type_hints(message) for message in _NUMBERS}
+
+
+def encode(message: Message) -> bytes:
+    """The frame of a message. ``WireError`` if it is larger than its verb allows."""
+    number = _NUMBERS[type(message)]
+    _, limit = (_TO_KEEPER if number in _TO_KEEPER else _TO_AGENT)[number]
+    body = json.dumps(message._asdict(), separators=(",", ":")).encode()
+    if len(body) > limit:
+        raise WireError(f"cannot send {type(message).__name__}: {len(body)} bytes, at most {limit} are allowed")
+    return HEADER.pack(len(body), number) + body
+
+
+class Decoder:
+    """Takes bytes as they come and gives whole messages. Raises ``WireError`` at the first thing not agreed."""
+
+    def __init__(self, table: dict[int, tuple[type[Any], int]]) -> None:
+        self._table = table
+        self._buffer = bytearray()
+
+    @classmethod
+    def at_keeper(cls) -> Decoder:
+        """For what agents send."""
+        return cls(_TO_KEEPER)
+
+    @classmethod
+    def at_agent(cls) -> Decoder:
+        """For what keepers send."""
+        return cls(_TO_AGENT)
+
+    def feed(self, data: bytes) -> None:
+        """Keep bytes that arrived; ``messages`` takes them apart."""
+        self._buffer += data
+
+    def messages(self) -> Iterator[Any]:
+        """The whole messages so far, each once."""
+        while len(self._buffer) >= HEADER.size:
+            length, number = HEADER.unpack_from(self._buffer)
+            if number not in self._table:
+                raise WireError(f"cannot accept verb {number}: not in the table")
+            message, limit = self._table[number]
+            if length > limit:
+                raise WireError(f"cannot accept {message.__name__}: {length} bytes, at most {limit} are allowed")
+            end = HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[HEADER.size : end])
+            del self._buffer[:end]
+            yield _decode(message, body)
+
+
+def _decode(message: type[Any], body: bytes) -> Any:
+    name = message.__name__
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        raise WireError(f"cannot accept {name}: not JSON") from None
+    schema = _SCHEMAS[message]
+    if not isinstance(members, dict) or members.keys() != schema.keys():
+        raise WireError(f"cannot accept {name}: its members are {', '.join(schema) or 'none'}")
+    try:
+        return message(**{key: _checked(members[key], kind) for key, kind in schema.items()})
+    except (TypeError, OverflowError):
+        raise WireError(f"cannot accept {name}: a member has the wrong type") from None
+
+
+def _checked(value: Any, kind: Any) -> Any:
+    """The value if it is of that kind, else TypeError. An int has 64 bits and is good for a float; a bool is no int."""
+    if isinstance(kind, types.UnionType):
+        if value is None and type(None) in kind.__args__:
+            return None
+        return _checked(value, kind.__args__[0])
+    origin = typing.get_origin(kind)
+    if origin is list and type(value) is list:
+        return [_checked(item, kind.__args__[0]) for item in value]
+    if origin is tuple and type(value) is list and len(value) == len(kind.__args__):
+        return tuple(_checked(item, part) for item, part in zip(value, kind.__args__, strict=True))
+    if origin is dict and type(value) is dict:
+        return {key: _checked(item, kind.__args__[1]) for key, item in value.items()}
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind is int and type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    if kind is str and type(value) is str:
+        return value
+    raise TypeError(kind)
