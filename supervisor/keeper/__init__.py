@@ -1,0 +1,12 @@
+"""The keeper: forks, signals, reaps, and owns every stop deadline. Standard library only.
+
+What can fail (HTTP, JSON of strangers, SQL) is the agent's; what may not fail is here, and small:
+
+``loop``          one wait for everything: exits before deadlines before requests
+``run``           one run of one container: its processes, its plan (``supervisor.stopping``), its events
+``tracking``      which processes belong to a run: by cgroup, or by descent
+``child``         between fork and exec
+``verbs``         the closed table of what an agent may ask
+``agent_process`` the agent as our child: started, started again
+``settings``      the few things that the keeper needs to know; ``report``, its log lines
+"""

@@ -1,0 +1,171 @@
+"""The agent as the keeper's child: started, listened to, and started again when it dies."""
+
+from __future__ import annotations
+
+import functools
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from supervisor import wire
+from supervisor.errors import WireError
+from supervisor.keeper.poller import Poller, Priority
+from supervisor.keeper.report import Log
+from supervisor.keeper.settings import Settings
+from supervisor.posix import process
+
+LINK_FD = 3
+"""Where the agent finds its end of the link; the listening sockets follow."""
+
+_CHUNK = 256 * 1024
+_SPACING = 0.05
+_BACKOFF_MOST = 10.0
+"""Seconds between two starts: the first for an agent that had served, doubled up to the most for one that never did."""
+
+
+class AgentProcess:
+    """At most one agent at a time. ``handle`` gets each of its messages; what it raises ends the agent."""
+
+    def __init__(
+        self, poller: Poller, log: Log, settings: Settings, handle: Callable[[Any], None], ended: Callable[[], None]
+    ) -> None:
+        self._poller = poller
+        self._log = log
+        self._settings = settings
+        self._handle = handle
+        self._ended = ended
+        self._fruitless = 0
+        self._pidfd = -1
+        self._link: socket.socket | None = None
+        self._decoder = wire.Decoder.at_keeper()
+        self._unsent = bytearray()
+        self.pid = 0
+        self.greeted = False
+        self.has_served = False
+        self.start_at: float | None = None
+        """Monotonic instant of the next start; None while one lives, or none is wanted."""
+        self.status: process.Wait | None = None
+        """How the last one ended."""
+
+    def start(self) -> None:
+        """Fork and exec an agent with a fresh link."""
+        self.start_at = None
+        self.greeted = False
+        self._decoder = wire.Decoder.at_keeper()
+        self._unsent.clear()
+        ours, theirs = socket.socketpair()
+        try:
+            self.pid = process.fork(functools.partial(self._become, os.getpid(), theirs.fileno()))
+            self._pidfd = process.open_child(self.pid)
+        except OSError as exc:
+            ours.close()
+            self._log.warning("agent_not_started", error=str(exc))
+            self._try_later()
+            return
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        self._link = ours
+        self._poller.watch(self._pidfd, select.EPOLLIN, Priority.REQUEST, self._over)
+        self._poller.watch(ours.fileno(), select.EPOLLIN, Priority.REQUEST, self._serve)
+
+    def _become(self, keeper: int, link: int) -> NoReturn:
+        os.setsid()  # a Ctrl-C at the terminal is the keeper's to answer
+        process.die_with_parent(keeper)
+        # Above all numbers in use first, so that no dup2 lands on a descriptor still to be placed.
+        fds = [link, *self._settings.listen_fds]
+        high = max(LINK_FD + len(fds), *fds) + 1
+        for offset, fd in enumerate(fds):
+            os.dup2(fd, high + offset)
+        for offset in range(len(fds)):
+            os.dup2(high + offset, LINK_FD + offset)
+        os.closerange(LINK_FD + len(fds), 2**31 - 1)
+        process.reset_signals()
+        process.execute(self._settings.agent_argv, {**os.environ, **self._settings.agent_environ})
+
+    def send(self, message: wire.Message) -> None:
+        """Queue a message; what the agent does not take yet waits for it."""
+        if self._link is not None:
+            self._unsent += wire.encode(message)
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._link is not None
+        try:
+            while self._unsent:
+                del self._unsent[: self._link.send(self._unsent)]
+        except BlockingIOError:
+            self._poller.watch(self._link.fileno(), select.EPOLLIN | select.EPOLLOUT, Priority.REQUEST, self._serve)
+        except OSError:
+            self._unsent.clear()  # it died; every event is still kept, for the next one
+
+    def _serve(self) -> None:
+        if self._link is None:
+            return
+        if self._unsent:
+            self._flush()
+            if not self._unsent:
+                self._poller.watch(self._link.fileno(), select.EPOLLIN, Priority.REQUEST, self._serve)
+        self._receive()
+
+    def _receive(self) -> bool:
+        """Take a chunk of requests; False at the end of the link."""
+        assert self._link is not None
+        try:
+            data = self._link.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._poller.forget(self._link.fileno())
+            return False
+        self._decoder.feed(data)
+        try:
+            for message in self._decoder.messages():
+                self._handle(message)
+        except WireError as exc:
+            self._log.warning("frame_refused", error=str(exc))
+            self._poller.forget(self._link.fileno())
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL; ``ended`` follows when it is gone."""
+        if self.pid:
+            process.send(self._pidfd, signal.SIGKILL)
+
+    def _over(self) -> None:
+        wait = process.peek(self._pidfd)
+        if wait is None:
+            return
+        assert self._link is not None
+        # What it had asked for before it died was committed, perhaps acknowledged: carry it out before the next
+        # agent asks what there is. A refused frame ends the link, and with it this loop.
+        while self._receive():
+            pass
+        self._poller.forget(self._link.fileno())
+        self._poller.forget(self._pidfd)
+        self._link.close()
+        self._link = None
+        process.reap(self.pid)
+        os.close(self._pidfd)
+        self.pid = 0
+        self.status = wait
+        self._fruitless = 0 if self.greeted else self._fruitless + 1
+        self.greeted = False
+        self._try_later()
+        self._ended()
+
+    def _try_later(self) -> None:
+        delay = min(_SPACING * 2**self._fruitless, _BACKOFF_MOST)
+        self.start_at = time.monotonic() + delay
+
+    def greet(self) -> None:
+        """It has said hello."""
+        self.greeted = self.has_served = True

@@ -1,0 +1,128 @@
+"""Between fork and exec: no logging, no way back. A failure is reported as stage and errno through a pipe.
+
+The pipe closes on exec, so silence is success. Whatever is asked of name services (users) is asked here and not in
+the keeper's loop, which must not wait for a directory server while a deadline is due.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+import struct
+from typing import NamedTuple, NoReturn
+
+from supervisor.posix import cgroup, process
+from supervisor.wire import Spawn
+
+REPORT = struct.Struct("<I")
+REPORT_MOST = 1024
+_REPORT_FD = 3
+_JOURNAL = "/run/systemd/journal/stdout"
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+MARKER = "SUPERVISOR_CONTAINER_ID"
+
+
+class Birth(NamedTuple):
+    """What a child needs beside the request itself; all of it is the keeper's to say."""
+
+    log_dir: str
+    cgroup: str | None
+    tag: int | None
+    allowed_users: list[str]
+    fd_limits: tuple[int, int]
+
+
+def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
+    """Turn this process into the main process of the run, or report the stage that failed."""
+    stage = "session"
+    try:
+        os.setsid()
+        os.umask(0o022)
+        if report != _REPORT_FD:
+            os.dup2(report, _REPORT_FD, inheritable=False)
+        stage = "cgroup"
+        if birth.cgroup is not None:
+            cgroup.enter(birth.cgroup)
+        stage = "log"
+        _open_streams(spec, birth.log_dir)
+        os.closerange(_REPORT_FD + 1, 2**31 - 1)
+        stage = "ulimits"
+        _limit(spec, birth)
+        stage = "user"
+        user = process.find_user(spec.user)
+        if "*" not in birth.allowed_users and not {user.name, str(user.uid)} & set(birth.allowed_users):
+            raise PermissionError(errno.EPERM, f"user {user.name!r} is not in tasks.allowed_users")
+        process.change_user(user)
+        stage = "workingDirectory"
+        os.chdir(spec.cwd)
+        environ = {
+            "PATH": DEFAULT_PATH,
+            "HOME": user.home,
+            "USER": user.name,
+            "SHELL": user.shell,
+            "LANG": "C.UTF-8",
+            **spec.environ,
+            MARKER: spec.run,
+        }
+        stage = "exec"
+        process.reset_signals()
+        process.execute(spec.argv, environ)
+    except OSError as exc:
+        _report(stage, exc.errno or errno.EIO, exc.strerror or str(exc))
+    except Exception as exc:  # noqa: BLE001  a name that cannot be encoded, an unknown user, ...
+        _report(stage, errno.EINVAL, str(exc))
+    finally:
+        os._exit(127)
+
+
+def _report(stage: str, number: int, detail: str) -> None:
+    text = f"{stage}\0{detail}".encode(errors="backslashreplace")
+    os.write(_REPORT_FD, (REPORT.pack(number) + text)[:REPORT_MOST])
+
+
+def read_report(data: bytes) -> tuple[str, int, str]:
+    """Stage, errno and text of what ``become`` reported."""
+    stage, _, detail = data[REPORT.size :].decode(errors="replace").partition("\0")
+    return stage, REPORT.unpack_from(data)[0], detail
+
+
+def _open_streams(spec: Spawn, log_dir: str) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    if spec.log_driver == "inherit":
+        return
+    if spec.log_driver == "none":
+        out = null
+    elif spec.log_driver == "journald":
+        out = _connect_journal(spec.log_tag)
+    else:
+        directory = f"{log_dir}/{spec.task}"
+        os.makedirs(directory, mode=0o750, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        out = os.open(f"{directory}/{spec.container}.log", flags, 0o640)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+
+
+def _connect_journal(tag: str) -> int:
+    """A stream to journald; its header is lines: identifier, unit, priority, level prefix, three forwards."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(_JOURNAL)
+    sock.shutdown(socket.SHUT_RD)
+    sock.sendall(f"{tag}\n\n6\n1\n0\n0\n0\n".encode())
+    return sock.detach()
+
+
+def _limit(spec: Spawn, birth: Birth) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, birth.fd_limits)
+    for name, soft, hard in spec.ulimits:
+        resource.setrlimit(process.RLIMITS[name], (soft, hard))
+    # Where a limit is set already, it is the tag of a supervisor above us, which must find its processes too.
+    unlimited = resource.getrlimit(process.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
+    if birth.tag is not None and unlimited:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(process.RLIMIT_LOCKS, (birth.tag, birth.tag))

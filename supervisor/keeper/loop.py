@@ -1,0 +1,214 @@
+"""The keeper's loop: exits before deadlines before requests, and nothing that waits in between.
+
+Drain: at the first SIGTERM or SIGINT the agent is told (``Draining``) and stops every task in its order; each deadline
+is capped by the budget here. An agent that has not even stored that within ``_DRAIN_PATIENCE`` is not waited for: the
+keeper then stops everything by itself. A second signal cuts every window to nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import time
+from typing import Any
+
+from supervisor import wire
+from supervisor.keeper import verbs
+from supervisor.keeper.agent_process import AgentProcess
+from supervisor.keeper.child import Birth
+from supervisor.keeper.poller import Poller, Priority
+from supervisor.keeper.report import Log
+from supervisor.keeper.run import Runs
+from supervisor.keeper.settings import Settings
+from supervisor.keeper.tracking import choose
+from supervisor.posix import proc, process, service
+
+_DRAIN_PATIENCE = 2.0
+_DRAIN_RESERVE = 1.0
+"""Seconds of the budget kept back for the kills at its end, and for recording them."""
+_GIVE_UP = 5.0
+"""Seconds beyond the budget after which the keeper ends with what is left named, and status 1."""
+
+_IGNORED = ("SIGHUP", "SIGQUIT", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTSTP", "SIGTTIN", "SIGTTOU")
+"""Nothing that a terminal or a stray kill sends makes a deadline late; a stopped keeper (SIGTSTP) would."""
+
+
+class Keeper:
+    """One keeper, one loop. ``run`` returns the exit status."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.draining = False
+        self._settings = settings
+        self._log = Log()
+        self._poller = Poller()
+        self._events: dict[int, wire.Event] = {}
+        self._seq = 0
+        self._asked_to_end = 0
+        self._drain_seq = 0
+        self._patient_until: float | None = None
+        self._give_up_at = 0.0
+        self._status: int | None = None
+        self._fd_limits = process.raise_fd_limit()
+        process.become_subreaper()
+        self._agent = AgentProcess(self._poller, self._log, settings, self._handle, self._agent_ended)
+        self._tracking, why = choose(settings.tracking, settings.cgroup, self._reap_orphans, lambda: self._agent.pid)
+        self.runs = Runs(self._poller, self._tracking, self._emit, self._birth)
+        self._log.info("keeper_started", pid=os.getpid(), tracking=self._tracking.name, why=why)
+
+    def run(self) -> int:
+        """Serve until told to end and everything has been stopped."""
+        self._listen_to_signals()
+        self._agent.start()
+        gc.freeze()
+        while self._status is None:
+            self._poller.wait(self._next_at())
+            now = time.monotonic()
+            self.runs.tick(now)
+            if self._agent.start_at is not None and now >= self._agent.start_at:
+                self._agent.start()
+            if self.draining:
+                self._go_on_draining(now)
+        self._tracking.close()
+        if self._settings.socket_path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._settings.socket_path)
+        self._log.info("keeper_ended", status=self._status)
+        return self._status
+
+    def _next_at(self) -> float | None:
+        instants = [self.runs.next_at(), self._agent.start_at]
+        if self.draining:
+            instants += [self._patient_until, self._give_up_at]
+        return min((at for at in instants if at is not None), default=None)
+
+    def _birth(self, run: str, task: str) -> Birth:
+        return Birth(
+            self._settings.log_dir,
+            self._tracking.birth_group(run, task),
+            self._tracking.births_tag(run),
+            self._settings.allowed_users,
+            self._fd_limits,
+        )
+
+    # events to the agent
+
+    def _emit(self, kind: Any, **members: Any) -> None:
+        self._seq += 1
+        event = self._events[self._seq] = kind(seq=self._seq, at=round(time.time(), 3), **members)
+        if self._agent.greeted:
+            self._agent.send(event)
+
+    # requests of the agent (verbs.Host)
+
+    def _handle(self, message: Any) -> None:
+        verbs.handle(self, message)
+        self.runs.tick(time.monotonic())  # a thousand spawns in one chunk make no kill late
+
+    def answer_hello(self) -> None:
+        """Everything not yet stored, in order; from now on also what is new."""
+        first = not self._agent.has_served
+        if self.draining and self._drain_seq not in self._events:
+            self._tell_draining()  # an earlier agent had stored it; this one has to know as well
+        self._agent.greet()
+        for event in self._events.values():
+            self._agent.send(event)
+        if first:
+            service.notify("READY=1")
+
+    def answer_list(self) -> None:
+        """What is held: living runs, and those whose end is still to be stored."""
+        told = {event.run for event in self._events.values() if not isinstance(event, wire.Draining)}
+        runs = sorted(told.union(self.runs.ids()))
+        self._agent.send(wire.Listed(wire.VERSION, proc.boot_id(), self._tracking.name, runs))
+
+    def answer_forget(self, through: int) -> None:
+        """The agent has stored them."""
+        for seq in [seq for seq in self._events if seq <= through]:
+            del self._events[seq]
+
+    def _agent_ended(self) -> None:
+        status = self._agent.status
+        assert status is not None
+        if self.draining and status.code == 0:
+            return
+        facts = {"code": status.code, "signal": status.signal}
+        if not self._agent.has_served and not len(self.runs):
+            self._log.warning("agent_failed_to_start", **facts)
+            self._status = 1
+            return
+        self._log.warning("agent_died", **facts)
+
+    # signals and orphans
+
+    def _listen_to_signals(self) -> None:
+        ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        self._poller.watch(ours, select.EPOLLIN, Priority.SIGNAL, lambda: self._woken(ours))
+        for name in _IGNORED:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end_asked)
+
+    def _end_asked(self, *_: Any) -> None:
+        self._asked_to_end += 1
+
+    def _woken(self, fd: int) -> None:
+        os.read(fd, 65536)
+        if self._reap_orphans():
+            self.runs.look()
+        while self._asked_to_end:
+            self._asked_to_end -= 1
+            self._drain()
+
+    def _reap_orphans(self) -> bool:
+        """Reap inherited processes; the main processes and the agent are kept for those that await them."""
+        kept = self.runs.main_pids() | {self._agent.pid}
+        reaped = False
+        while (pid := process.peek_any()) is not None:
+            if pid in kept:
+                # A kept zombie hides the others behind it: ask each child that is not to be kept.
+                return sum(process.reap(pid) for pid in proc.children() if pid not in kept) > 0 or reaped
+            reaped = process.reap(pid)
+        return reaped
+
+    # the end
+
+    def _drain(self) -> None:
+        now = time.monotonic()
+        if self.draining:
+            self._log.warning("drain_cut_short", left=self.runs.named())
+            self.runs.cap_all(now)
+            self.runs.stop_all()
+            self.runs.tick(now)
+            self._patient_until = None
+            return
+        self.draining = True
+        budget = self._settings.shutdown_timeout
+        self._log.info("drain_started", budget=budget, runs=len(self.runs))
+        service.notify("STOPPING=1")
+        self.runs.cap_all(now + budget - min(_DRAIN_RESERVE, budget / 10))
+        self._tell_draining()
+        self._patient_until = now + min(_DRAIN_PATIENCE, budget / 2)
+        self._give_up_at = now + budget + _GIVE_UP
+
+    def _tell_draining(self) -> None:
+        self._emit(wire.Draining, budget=self._settings.shutdown_timeout)
+        self._drain_seq = self._seq
+
+    def _go_on_draining(self, now: float) -> None:
+        if self._drain_seq not in self._events:
+            self._patient_until = None
+        elif self._patient_until is not None and now >= self._patient_until:
+            self._log.warning("agent_not_draining", left=self.runs.named())
+            self.runs.stop_all()
+            self._patient_until = None
+        if not len(self.runs) and not self._agent.pid and not self._events:
+            self._status = 0
+        elif now >= self._give_up_at:
+            self._log.warning("drain_given_up", left=self.runs.named(), unstored=len(self._events))
+            self._agent.kill()
+            self._status = 1

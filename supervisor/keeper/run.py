@@ -1,0 +1,244 @@
+"""Runs: one for each container started. Here the stop contract is carried out; what is due is ``stopping``'s to say."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import heapq
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from supervisor import stopping, wire
+from supervisor.keeper import child
+from supervisor.keeper.poller import Poller, Priority
+from supervisor.keeper.tracking import Tracking
+from supervisor.posix import proc, process
+
+PIDS_TOLD = 32
+
+Emit = Callable[..., None]
+
+
+class Run:
+    """One run of one container. Every descriptor, timer and signal of it is reached through here, and ends with it."""
+
+    def __init__(self, spec: wire.Spawn, pid: int, pidfd: int, report: int, start_time: int) -> None:
+        self.id = spec.run
+        self.task = spec.task
+        self.container = spec.container
+        self.pid = pid
+        self.pidfd = pidfd
+        self.start_time = start_time
+        self.report: int | None = report
+        self.failure: tuple[str, int, str] | None = None
+        self.over = False
+        self.events: int | None = None
+        self.plan = stopping.Plan(spec.stop_signal, stopping.Whom(spec.stop_scope), spec.stop_timeout)
+
+
+class Runs:
+    """All runs of this keeper. ``emit(event type, **members)`` takes what happened; it adds number and time."""
+
+    def __init__(
+        self, poller: Poller, tracking: Tracking, emit: Emit, birth: Callable[[str, str], child.Birth]
+    ) -> None:
+        self._poller = poller
+        self._tracking = tracking
+        self._emit = emit
+        self._birth = birth
+        self._runs: dict[str, Run] = {}
+        self._over: set[Run] = set()
+        self._due: list[tuple[float, str]] = []
+        """A heap of (instant, run id). An entry whose run has another ``kill_at`` by now is stale, and skipped."""
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def ids(self) -> list[str]:
+        """Every run that is not empty yet."""
+        return list(self._runs)
+
+    def main_pids(self) -> set[int]:
+        """The main processes, alive or kept as zombies: not to be reaped as orphans."""
+        return {run.pid for run in self._runs.values()}
+
+    def named(self) -> list[dict[str, Any]]:
+        """For people: what is left."""
+        return [{"task": run.task, "container": run.container, "pid": run.pid} for run in self._runs.values()]
+
+    # asked for by the agent
+
+    def spawn(self, spec: wire.Spawn) -> None:
+        """Fork the main process. Asked twice for the same run, it is started once."""
+        if spec.run in self._runs:
+            return
+        try:
+            self._tracking.prepare(spec.run, spec.task)
+            report, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as exc:
+            self._refuse(spec, "cgroup", exc)
+            return
+        try:
+            birth = self._birth(spec.run, spec.task)
+            pid = process.fork(functools.partial(child.become, spec, birth, theirs))
+        except OSError as exc:
+            os.close(report)
+            self._refuse(spec, "fork", exc)
+            return
+        finally:
+            os.close(theirs)
+        try:
+            pidfd = process.open_child(pid)
+            stat = proc.read_stat(pid)
+            assert stat is not None, "an unreaped child has a /proc entry"
+            run = Run(spec, pid, pidfd, report, stat.start_time)
+            run.events = self._tracking.watch(run)
+        except OSError as exc:  # no descriptor left: without one it cannot be stopped properly, so it does not run
+            process.kill_child(pid)
+            os.close(report)
+            self._refuse(spec, "fork", exc)
+            return
+        self._runs[run.id] = run
+        self._poller.watch(report, select.EPOLLIN, Priority.EXIT, functools.partial(self._read_report, run))
+        self._poller.watch(pidfd, select.EPOLLIN, Priority.EXIT, functools.partial(self._main_over, run))
+
+    def _refuse(self, spec: wire.Spawn, stage: str, exc: OSError) -> None:
+        self._tracking.release(spec.run, spec.task)
+        self.refuse(spec, stage, exc.errno or errno.EIO, exc.strerror or str(exc))
+
+    def refuse(self, spec: wire.Spawn, stage: str, number: int, detail: str) -> None:
+        """Answer a spawn that will not be."""
+        self._emit(wire.SpawnFailed, run=spec.run, stage=stage, errno=number, detail=detail)
+
+    def stop(self, run_id: str, timeout: float | None) -> None:
+        """Begin a stop, or bring its deadline forward. A run that is over already needs none."""
+        if run := self._runs.get(run_id):
+            self._follow(run, stopping.request(run.plan, time.monotonic(), timeout))
+
+    def stop_all(self) -> None:
+        """Every run that is not being stopped yet, with its own window (and no later than its cap)."""
+        for run in list(self._runs.values()):
+            if run.plan.window is None:
+                self._follow(run, stopping.request(run.plan, time.monotonic()))
+
+    def cap_all(self, at: float) -> None:
+        """No deadline later than ``at``."""
+        for run in self._runs.values():
+            self._set_plan(run, stopping.cap(run.plan, at))
+
+    # told by the kernel
+
+    def _read_report(self, run: Run) -> None:
+        """Exec closes the pipe; a failure is written into it before."""
+        if run.report is None:
+            return
+        try:
+            data = os.read(run.report, child.REPORT_MOST)
+        except BlockingIOError:
+            return
+        self._poller.forget(run.report)
+        os.close(run.report)
+        run.report = None
+        if data:
+            run.failure = child.read_report(data)
+            return
+        self._emit(wire.Spawned, run=run.id, pid=run.pid, start_time=run.start_time)
+        self._follow(run, stopping.started(run.plan, time.monotonic()))
+
+    def _main_over(self, run: Run) -> None:
+        wait = process.peek(run.pidfd)
+        if wait is None:
+            return
+        self._read_report(run)
+        self._poller.forget(run.pidfd)
+        run.over = True
+        if run.failure is not None:
+            self._end(run)
+            stage, number, detail = run.failure
+            self._emit(wire.SpawnFailed, run=run.id, stage=stage, errno=number, detail=detail)
+            return
+        self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal)
+        self._over.add(run)
+        if run.events is not None:  # not before: only a look reads it, and unread it stays ready
+            self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.look)
+        self.look()
+        if run.id in self._runs:
+            self._follow(run, stopping.outlived(run.plan, time.monotonic()))
+
+    def look(self) -> None:
+        """See which of those whose main process is over have become empty."""
+        for run in self._tracking.empty(self._over) if self._over else ():
+            assert isinstance(run, Run)
+            self._end(run)
+            self._emit(wire.Emptied, run=run.id)
+
+    def _end(self, run: Run) -> None:
+        """Nothing is left: only now is the main process reaped, and its pid free for others."""
+        process.reap(run.pid)
+        if run.events is not None:
+            self._poller.forget(run.events)
+        self._tracking.release(run.id, run.task)
+        os.close(run.pidfd)
+        del self._runs[run.id]
+        self._over.discard(run)
+
+    # told by the clock
+
+    def next_at(self) -> float | None:
+        """The next instant that something is due at."""
+        while self._due:
+            at, run_id = self._due[0]
+            run = self._runs.get(run_id)
+            if run is not None and run.plan.kill_at == at:
+                return at
+            heapq.heappop(self._due)
+        return None
+
+    def tick(self, now: float) -> None:
+        """Kill what is due: all of it in one pass, and only then tell of it."""
+        due = []
+        while (at := self.next_at()) is not None and at <= now:
+            run = self._runs[heapq.heappop(self._due)[1]]
+            plan, orders = stopping.tick(run.plan, now)
+            self._set_plan(run, plan)
+            if orders:
+                due.append(run)
+        if not due:
+            return
+        reached = self._tracking.kill(due)
+        for run in due:
+            self._tell_signalled(run, signal.SIGKILL, stopping.Whom.GROUP, reached[run.id])
+
+    def _set_plan(self, run: Run, plan: stopping.Plan) -> None:
+        if plan.kill_at is not None and plan.kill_at != run.plan.kill_at:
+            heapq.heappush(self._due, (plan.kill_at, run.id))
+        run.plan = plan
+
+    def _follow(self, run: Run, step: stopping.Step) -> None:
+        plan, orders = step
+        self._set_plan(run, plan)
+        for order in orders:
+            assert isinstance(order, stopping.Signal), "kills are given by the clock alone"
+            if order.whom is stopping.Whom.GROUP:
+                reached = self._tracking.signal(run, order.signum)
+            else:
+                self._tracking.thaw(run)
+                reached = [run.pid] if process.send(run.pidfd, order.signum) else []
+                process.send(run.pidfd, signal.SIGCONT)
+            self._tell_signalled(run, order.signum, order.whom, reached)
+
+    def _tell_signalled(self, run: Run, signum: int, whom: stopping.Whom, pids: list[int]) -> None:
+        deadline = run.plan.deadline
+        assert deadline is not None
+        self._emit(
+            wire.Signalled,
+            run=run.id,
+            signum=int(signum),
+            whom=str(whom),
+            deadline=deadline,
+            pids=pids[:PIDS_TOLD],
+        )

@@ -1,0 +1,36 @@
+"""The few things that the keeper needs to know. They come in one environment variable, since exec loses the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+VARIABLE = "SUPERVISOR_KEEPER"
+
+
+class Settings(NamedTuple):
+    """Set once by ``supervisor agent`` before it becomes the keeper."""
+
+    agent_argv: list[str]
+    agent_environ: dict[str, str]
+    log_dir: str
+    tracking: str
+    """``cgroup``, ``descent`` or ``auto``: cgroups where they can be used."""
+    cgroup: str
+    """Name of the group made below our own for the tasks of this state directory."""
+    allowed_users: list[str]
+    shutdown_timeout: float
+    listen_fds: list[int]
+    socket_path: str | None = None
+    """The socket file to remove at the end; None where it is somebody else's (socket activation)."""
+
+
+def to_environ(settings: Settings) -> dict[str, str]:
+    """The variable that carries the settings over the exec."""
+    return {VARIABLE: json.dumps(settings._asdict())}
+
+
+def from_environ() -> Settings:
+    """The settings that ``to_environ`` wrote; the variable is gone afterwards."""
+    return Settings(**json.loads(os.environ.pop(VARIABLE)))

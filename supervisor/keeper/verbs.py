@@ -1,0 +1,88 @@
+"""The keeper's door: a closed table of what an agent may ask. A missing entry is the refusal."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from supervisor import wire
+from supervisor.errors import WireError
+from supervisor.keeper.run import Runs
+from supervisor.posix import process
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_DRIVERS = {"file", "journald", "inherit", "none"}
+
+
+class Host(Protocol):
+    """What the verbs need of the loop."""
+
+    runs: Runs
+    draining: bool
+
+    def answer_hello(self) -> None:
+        """The agent takes events from now on."""
+
+    def answer_list(self) -> None:
+        """Send what is held."""
+
+    def answer_forget(self, through: int) -> None:
+        """Drop events."""
+
+
+def _hello(host: Host, hello: wire.Hello) -> None:
+    if hello.version != wire.VERSION:
+        raise WireError(f"cannot speak protocol {hello.version} with an agent; this keeper speaks {wire.VERSION}")
+    host.answer_hello()
+
+
+def _list(host: Host, _: wire.List) -> None:
+    host.answer_list()
+
+
+def _spawn(host: Host, spec: wire.Spawn) -> None:
+    sound = (
+        _ID.fullmatch(spec.run)
+        and _ID.fullmatch(spec.task)
+        and _NAME.fullmatch(spec.container)
+        and spec.argv
+        and spec.log_driver in _DRIVERS
+        and "\n" not in spec.log_tag
+        and 1 <= spec.stop_signal <= 64
+        and spec.stop_scope in ("main", "group")
+        and spec.stop_timeout >= 0
+        and all(name in process.RLIMITS for name, _, _ in spec.ulimits)
+    )
+    if not sound:
+        raise WireError("cannot accept Spawn: a member is out of its bounds")
+    if host.draining:
+        host.runs.refuse(spec, "drain", errno.ESHUTDOWN, "the supervisor is shutting down")
+        return
+    host.runs.spawn(spec)
+
+
+def _stop(host: Host, stop: wire.Stop) -> None:
+    if stop.timeout is not None and stop.timeout < 0:
+        raise WireError("cannot accept Stop: timeout is negative")
+    host.runs.stop(stop.run, stop.timeout)
+
+
+def _forget(host: Host, forget: wire.Forget) -> None:
+    host.answer_forget(forget.through)
+
+
+VERBS: dict[type[Any], Callable[[Host, Any], None]] = {
+    wire.Hello: _hello,
+    wire.List: _list,
+    wire.Spawn: _spawn,
+    wire.Stop: _stop,
+    wire.Forget: _forget,
+}
+
+
+def handle(host: Host, message: Any) -> None:
+    """Carry out one request. ``WireError`` for what is not as agreed: the loop then ends the agent."""
+    VERBS[type(message)](host, message)

@@ -1,0 +1,133 @@
+"""The cgroup v2 tree: where we may make groups, and what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+
+
+def own() -> str | None:
+    """The directory of our own cgroup in the unified hierarchy, or None where none is mounted."""
+    mount = _mount()
+    if mount is None:
+        return None
+    with open("/proc/self/cgroup") as file:
+        for line in file:
+            if line.startswith("0::"):
+                return os.path.normpath(mount + "/" + line[3:].rstrip("\n"))
+    return None
+
+
+@functools.cache
+def _mount() -> str | None:
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            if right.startswith("cgroup2 "):
+                return left.split()[4].replace("\\040", " ")
+    return None
+
+
+def why_unusable(directory: str) -> str | None:
+    """None if we can make groups under ``directory``, move processes there and kill them whole; else the reason."""
+    probe = f"{directory}/supervisor-probe-{os.getpid()}"
+    try:
+        os.mkdir(probe)
+    except OSError as exc:
+        return f"cannot make a cgroup in {directory}: {exc.strerror}"
+    try:
+        if not os.path.exists(f"{probe}/cgroup.kill"):
+            return "the kernel has no cgroup.kill (Linux 5.14 and later have it)"
+        # Moving a process needs write access to the group that it comes from as well.
+        if not os.access(f"{directory}/cgroup.procs", os.W_OK):
+            return f"cannot write {directory}/cgroup.procs"
+        return None
+    finally:
+        os.rmdir(probe)
+
+
+def make(directory: str) -> None:
+    """Make the group, and those above it."""
+    os.makedirs(directory, exist_ok=True)
+
+
+def enter(directory: str) -> None:
+    """Move the calling process into the group; its children will be born there."""
+    fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, b"0")
+    os.close(fd)
+
+
+def open_events(directory: str) -> int:
+    """A descriptor of ``cgroup.events``: epoll tells a change of it as EPOLLPRI."""
+    return os.open(f"{directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def read_events(fd: int) -> tuple[bool, bool]:
+    """Whether a live process is in the group or below it, and whether it is frozen. Zombies do not count as live."""
+    try:
+        text = os.pread(fd, 256, 0)
+    except OSError:  # ENODEV: the group itself is gone
+        return False, False
+    return b"populated 1" in text, b"frozen 1" in text
+
+
+def pids(directory: str) -> list[int]:
+    """The processes in the group and in those that its own processes made below it; zombies among them."""
+    found: list[int] = []
+    for group in _groups(directory):
+        with contextlib.suppress(OSError), open(f"{group}/cgroup.procs") as file:
+            found += [int(pid) for pid in file.read().split()]
+    return found
+
+
+def contains(directory: str, pid: int) -> bool:
+    """Whether the process is in the group or below it."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            path = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), None)
+    except OSError:
+        return False
+    mount = _mount()
+    if path is None or mount is None:
+        return False
+    return f"{os.path.normpath(mount + path)}/".startswith(f"{directory}/")
+
+
+def kill(directory: str) -> None:
+    """SIGKILL for everything in the group and below it, at once: no fork escapes it."""
+    _write(f"{directory}/cgroup.kill", b"1")
+
+
+def thaw(directory: str) -> None:
+    """Let a frozen group run, so that it can act on a signal."""
+    for group in _groups(directory):
+        with contextlib.suppress(OSError):
+            _write(f"{group}/cgroup.freeze", b"0")
+
+
+def remove(directory: str) -> None:
+    """Remove the group and those below it. Left alone where something is still in it."""
+    for group in reversed(list(_groups(directory))):
+        with contextlib.suppress(OSError):
+            os.rmdir(group)
+
+
+def remove_if_empty(directory: str) -> None:
+    """Remove the group unless another one, or a process, is in it."""
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)
+
+
+def _groups(directory: str) -> Iterator[str]:
+    return (path for path, _, _ in os.walk(directory))
+
+
+def _write(path: str, text: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text)
+    finally:
+        os.close(fd)

@@ -1,0 +1,84 @@
+"""What ``/proc`` tells. A status letter there is never taken for death: a zombie leader can have living threads."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+FILE_LOCKS = "Max file locks"
+
+
+class Stat(NamedTuple):
+    """Some fields of ``/proc/PID/stat`` (proc_pid_stat(5))."""
+
+    pid: int
+    state: str
+    ppid: int
+    session: int
+    start_time: int
+    """Clock ticks since boot (field 22): with the pid, the identity of a process within one boot."""
+
+
+def read_stat(pid: int) -> Stat | None:
+    """The process's ``stat``, or None if there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    try:
+        text = os.read(fd, 1024)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
+    # The name, in parentheses, may itself hold spaces and parentheses: take the fields after the last one.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def snapshot() -> dict[int, Stat]:
+    """Every process that existed throughout the call; of those that came or went during it, some."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (stat := read_stat(int(name))) is not None:
+            found[stat.pid] = stat
+    return found
+
+
+def children() -> list[int]:
+    """The pids of this process's own children, zombies among them."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return [stat.pid for stat in snapshot().values() if stat.ppid == me]
+
+
+def read_environ(pid: int) -> dict[bytes, bytes]:
+    """The environment that the process was started with; empty where it is gone or not ours to read."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            pairs = file.read().split(b"\0")
+    except OSError:
+        return {}
+    return {name: value for name, equals, value in (pair.partition(b"=") for pair in pairs) if equals}
+
+
+def read_file_locks_limit(pid: int) -> int | None:
+    """The hard limit RLIMIT_LOCKS of the process; None if unlimited or gone."""
+    try:
+        with open(f"/proc/{pid}/limits") as file:
+            for line in file:
+                if line.startswith(FILE_LOCKS):
+                    hard = line[len(FILE_LOCKS) :].split()[1]
+                    return None if hard == "unlimited" else int(hard)
+    except OSError:
+        return None
+    return None
+
+
+def boot_id() -> str:
+    """The kernel's random name for this boot."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()

@@ -1,0 +1,248 @@
+"""Processes: identity, signals by pidfd, waiting, limits."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pwd
+import resource
+import signal
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
+
+from supervisor.posix import proc
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+RLIMIT_LOCKS = 10
+"""Unused by the kernel since Linux 2.4.25, kept over fork and exec, readable by all in ``/proc/PID/limits``."""
+
+RLIMITS = {
+    "core": resource.RLIMIT_CORE,
+    "cpu": resource.RLIMIT_CPU,
+    "data": resource.RLIMIT_DATA,
+    "fsize": resource.RLIMIT_FSIZE,
+    "locks": RLIMIT_LOCKS,
+    "memlock": resource.RLIMIT_MEMLOCK,
+    "msgqueue": resource.RLIMIT_MSGQUEUE,
+    "nice": resource.RLIMIT_NICE,
+    "nofile": resource.RLIMIT_NOFILE,
+    "nproc": resource.RLIMIT_NPROC,
+    "rss": resource.RLIMIT_RSS,
+    "rtprio": resource.RLIMIT_RTPRIO,
+    "rttime": resource.RLIMIT_RTTIME,
+    "sigpending": resource.RLIMIT_SIGPENDING,
+    "stack": resource.RLIMIT_STACK,
+}
+"""ECS ``UlimitName`` → ``RLIMIT_*``."""
+
+
+class Wait(NamedTuple):
+    """How a process ended: exactly one of the two is set."""
+
+    code: int | None
+    signal: int | None
+
+
+def fork(target: Callable[[], NoReturn]) -> int:
+    """The pid of a child that runs ``target``; every signal is blocked in it, so that none meets our handlers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                target()
+            finally:
+                os._exit(127)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def execute(argv: list[str], environ: dict[str, str]) -> NoReturn:
+    """Become that program, looked up in the PATH of ``environ`` where its name has no slash."""
+    os.execvpe(argv[0], argv, environ)
+
+
+def open_child(pid: int) -> int:
+    """A pidfd of our own child, which is not reaped yet: the pid cannot be another's."""
+    return os.pidfd_open(pid)
+
+
+def kill_child(pid: int) -> None:
+    """SIGKILL for our own child that has no pidfd and is not reaped yet."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def _wait(idtype: int, ident: int, options: int) -> tuple[int, Wait] | None:
+    """``waitid`` that never blocks: the pid and how it ended, or None if there is nothing to tell."""
+    try:
+        info = os.waitid(idtype, ident, options | os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if info is None:
+        return None
+    if info.si_code == os.CLD_EXITED:
+        return info.si_pid, Wait(info.si_status, None)
+    return info.si_pid, Wait(None, info.si_status)
+
+
+def peek(pidfd: int) -> Wait | None:
+    """How our child ended, leaving its zombie: neither its pid nor its process group can be reused. None: it lives."""
+    seen = _wait(os.P_PIDFD, pidfd, os.WNOWAIT)
+    return None if seen is None else seen[1]
+
+
+def reap(pid: int) -> bool:
+    """Collect our child if it is over. False: it lives, or is not ours."""
+    return _wait(os.P_PID, pid, 0) is not None
+
+
+def peek_any() -> int | None:
+    """The pid of some child that is over and not yet reaped, or None."""
+    seen = _wait(os.P_ALL, 0, os.WNOWAIT)
+    return None if seen is None else seen[0]
+
+
+def send(pidfd: int, signum: int) -> bool:
+    """Signal the process behind a pidfd. False: it is gone, or (a setuid program) not ours to signal."""
+    try:
+        signal.pidfd_send_signal(pidfd, signum)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def open_if(pid: int, is_it: Callable[[], bool]) -> int | None:
+    """A pidfd of whoever has the pid, if that is who is meant; None if not, or if nobody has it.
+
+    The pidfd comes first: it pins who is then asked about.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if is_it():
+        return pidfd
+    os.close(pidfd)
+    return None
+
+
+def open_identified(pid: int, start_time: int) -> int | None:
+    """A pidfd of exactly that process, or None: the start time tells whether the pid is another's by now."""
+
+    def is_it() -> bool:
+        stat = proc.read_stat(pid)
+        return stat is not None and stat.start_time == start_time
+
+    return open_if(pid, is_it)
+
+
+def send_identified(pid: int, start_time: int, *signums: int) -> bool:
+    """Signal that process and no other. False: it is gone, or not ours to signal."""
+    pidfd = open_identified(pid, start_time)
+    if pidfd is None:
+        return False
+    try:
+        return all(send(pidfd, signum) for signum in signums)
+    finally:
+        os.close(pidfd)
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+
+
+def become_subreaper() -> None:
+    """Orphans below us become our children instead of PID 1's (prctl(2) PR_SET_CHILD_SUBREAPER)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL for us when the parent ends, also if it ended before this call."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def raise_fd_limit() -> tuple[int, int]:
+    """As many descriptors as the hard limit allows; the limits as they were before."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    return before
+
+
+def reset_signals() -> None:
+    """Every disposition as the kernel made it, nothing blocked. What was pending takes effect now."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            with contextlib.suppress(OSError, ValueError):  # real-time signals that libc keeps for itself
+                signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+class User(NamedTuple):
+    """Whom to run as, from the user database."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: list[int]
+    home: str
+    shell: str
+
+
+def find_user(text: str | None) -> User:
+    """``user``, ``user:group``, ``uid`` or ``uid:gid``; None is ourselves. ``LookupError`` names what is unknown.
+
+    May ask the network (LDAP): not for the keeper's loop.
+    """
+    if text is None:
+        return _user_of(os.geteuid(), os.getegid())
+    name, _, group = text.partition(":")
+    if name.isdigit():
+        user = _user_of(int(name), None)
+    else:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            raise LookupError(f"user {name!r} is not known") from None
+        groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+        user = User(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
+    if not group:
+        return user
+    gid = int(group) if group.isdigit() else _gid_of(group)
+    return user._replace(gid=gid, groups=[gid])
+
+
+def _user_of(uid: int, gid: int | None) -> User:
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        gid = 0 if gid is None else gid
+        return User(str(uid), uid, gid, [gid], "/", "/bin/sh")
+    gid = entry.pw_gid if gid is None else gid
+    return User(entry.pw_name, uid, gid, os.getgrouplist(entry.pw_name, gid), entry.pw_dir, entry.pw_shell)
+
+
+def _gid_of(name: str) -> int:
+    import grp  # noqa: PLC0415  only the few definitions that name a group need it
+
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise LookupError(f"group {name!r} is not known") from None
+
+
+def change_user(user: User) -> None:
+    """Become that user for good. Nothing to do where we are it already and may not change groups."""
+    if os.geteuid() != 0 and (user.uid, user.gid) == (os.geteuid(), os.getegid()):
+        return
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)

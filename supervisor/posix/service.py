@@ -1,0 +1,91 @@
+"""What the one who started us expects: sd_notify, listening sockets, one owner of a directory, standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import grp
+import os
+import socket
+import stat
+
+
+def notify(text: str) -> None:
+    """Tell the service manager (sd_notify(3)), where there is one. Never blocks, never fails."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.sendto(text.encode(), address)
+
+
+def lock_directory(directory: str) -> int:
+    """Own the directory until the descriptor returned is closed. ``BlockingIOError`` has the owner's pid in it."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    fd = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        os.close(fd)
+        raise BlockingIOError(errno.EAGAIN, f"pid {owner}" if owner else "another process") from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def listen_unix(path: str, mode: int, group: str | None) -> socket.socket:
+    """A listening socket at ``path``, open to those that mode and group say. A socket nobody listens on is replaced.
+
+    ``OSError`` EADDRINUSE where somebody listens there, or where ``path`` is something else than a socket.
+    """
+    os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
+    if os.path.lexists(path):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EADDRINUSE, "is not a socket")
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) != errno.ECONNREFUSED:
+                raise OSError(errno.EADDRINUSE, "another agent listens there")
+        os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # nobody gets in between bind and chmod
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(before)
+    if group is not None:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    os.chmod(path, mode)
+    sock.listen(1024)
+    return sock
+
+
+class Stderr:
+    """Lines to standard error that never make the writer wait: what does not fit into the pipe is dropped."""
+
+    def __init__(self) -> None:
+        self.is_terminal = os.isatty(2)
+        self._socket: socket.socket | None = None
+        self._fd = 2
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return  # never full; and two descriptions of one file would write over each other
+        try:
+            # A description of our own: O_NONBLOCK on the shared one would change it for everybody.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+            self._fd = os.open("/proc/self/fd/2", flags)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._socket = socket.socket(fileno=os.dup(2))  # journald hands out a socket
+
+    def write(self, line: str) -> None:
+        """Write the line, or drop it."""
+        data = line.encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):
+            if self._socket is not None:
+                self._socket.send(data, socket.MSG_DONTWAIT)
+            else:
+                os.write(self._fd, data)
