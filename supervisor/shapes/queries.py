@@ -1,0 +1,128 @@
+"""The other operations: each has one function that checks its input and says what is meant."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from supervisor.errors import InvalidParameterError, UnsupportedFeatureError
+from supervisor.model import MAX_REASON, DesiredStatus
+
+from .arns import FAMILY, Names, shown
+from .requests import DescribeTaskDefinition, DescribeTasks, ListTasks, StopTask
+from .tasks import check_launch_type, check_started_by
+
+MAX_DESCRIBED = 100
+"""Tasks that one DescribeTasks may name."""
+
+MAX_LISTED = 100
+"""ARNs in one reply of ListTasks."""
+
+
+class TaskAsked(NamedTuple):
+    """A task that DescribeTasks asks for."""
+
+    text: str
+    """As the caller named it."""
+    task_id: str | None
+    """None for an ARN from elsewhere: it is MISSING."""
+
+
+class DefinitionAsked(NamedTuple):
+    """The task definition that DescribeTaskDefinition asks for."""
+
+    family: str
+    revision: int | None
+    """None for the latest active one."""
+    include_tags: bool
+
+
+class TaskFilter(NamedTuple):
+    """Which tasks ListTasks asks for; what is None matches every task."""
+
+    desired_status: str = DesiredStatus.RUNNING
+    family: str | None = None
+    started_by: str | None = None
+    launch_type: str | None = None
+    container_instance: str | None = None
+    """An ARN, or the id at its end."""
+    max_results: int = MAX_LISTED
+    next_token: str | None = None
+
+
+def check_stop_reason(reason: str | None) -> None:
+    """Up to 255 characters, or absent."""
+    if reason is not None and len(reason) > MAX_REASON:
+        raise InvalidParameterError(f"reason: expected up to {MAX_REASON} characters, got {len(reason)}")
+
+
+def check_stop_task(request: StopTask, names: Names) -> str:
+    """The id of the task to stop."""
+    names.check_cluster(request.cluster)
+    check_stop_reason(request.reason)
+    return names.parse_task_id(request.task)
+
+
+def check_describe_tasks(request: DescribeTasks, names: Names) -> list[TaskAsked]:
+    """The tasks asked for, in the request's order, each once."""
+    names.check_cluster(request.cluster)
+    _include_tags(request.include)
+    if not request.tasks:
+        raise InvalidParameterError("Tasks cannot be empty.")
+    if len(request.tasks) > MAX_DESCRIBED:
+        raise InvalidParameterError(f"tasks: expected up to {MAX_DESCRIBED}, got {len(request.tasks)}")
+    asked: dict[str, TaskAsked] = {}
+    for text in request.tasks:
+        task_id = names.find_task_id(text)
+        asked.setdefault(task_id or text, TaskAsked(text, task_id))
+    return list(asked.values())
+
+
+def check_describe_task_definition(request: DescribeTaskDefinition, names: Names) -> DefinitionAsked:
+    """The definition asked for."""
+    family, revision = names.parse_task_definition(request.task_definition)
+    return DefinitionAsked(family, revision, _include_tags(request.include))
+
+
+def check_list_tasks(request: ListTasks, names: Names) -> TaskFilter:
+    """The filter asked for: running tasks where nothing is said; ``startedBy`` goes with ``desiredStatus`` only."""
+    names.check_cluster(request.cluster)
+    for name, value in (("serviceName", request.service_name), ("daemonName", request.daemon_name)):
+        if value:
+            raise UnsupportedFeatureError(f"{name}: not supported in this version; remove it")
+    check_launch_type(request.launch_type)
+    check_started_by(request.started_by)
+    others = {
+        "family": request.family,
+        "containerInstance": request.container_instance,
+        "launchType": request.launch_type,
+    }
+    for name, value in others.items():
+        if request.started_by and value:
+            raise InvalidParameterError(f"startedBy: it cannot be combined with {name}; remove one of them")
+    if request.family and not FAMILY.fullmatch(request.family):
+        raise InvalidParameterError(f"family: expected 1 to 255 letters, digits, - and _, got {shown(request.family)}")
+    desired = request.desired_status or DesiredStatus.RUNNING
+    if desired not in ("RUNNING", "PENDING", "STOPPED"):
+        raise InvalidParameterError(f"desiredStatus: expected RUNNING, PENDING or STOPPED, got {shown(desired)}")
+    count = MAX_LISTED if request.max_results is None else request.max_results
+    if not 1 <= count <= MAX_LISTED:
+        raise InvalidParameterError(f"maxResults: expected 1 to {MAX_LISTED}, got {count}")
+    if request.next_token and not re.fullmatch(r"[0-9a-f]{32}", request.next_token):
+        raise InvalidParameterError("nextToken: not from a reply of list-tasks; leave it out to begin again")
+    return TaskFilter(
+        desired_status=desired,
+        family=request.family or None,
+        started_by=request.started_by or None,
+        launch_type=request.launch_type,
+        container_instance=request.container_instance or None,
+        max_results=count,
+        next_token=request.next_token or None,
+    )
+
+
+def _include_tags(include: list[str] | None) -> bool:
+    for index, what in enumerate(include or ()):
+        if what != "TAGS":
+            raise InvalidParameterError(f"include[{index}]: expected TAGS, got {shown(what)}")
+    return bool(include)
