@@ -1,0 +1,278 @@
+"""The settings: command line over environment over file over default; nothing unknown is let through.
+
+The file is TOML. Each of its keys is a field of a record below, and the description beside the field's type is what an
+error says is allowed. `Settings` goes to and from JSON by `msgspec.json`: the keeper hands it to each new agent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import grp
+import json
+import os
+import pwd
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+import tomli
+
+from supervisor.errors import ConfigError
+
+SYSTEM_FILE = "/etc/supervisor/agent.toml"
+SYSTEM_STATE_DIR = "/var/lib/supervisor"
+SYSTEM_SOCKET = "/run/supervisor/supervisor.sock"
+SYSTEM_GROUP = "supervisor"
+"""Its members may use root's socket, where the host has such a group."""
+
+MAX_SOCKET_PATH = 107
+"""Bytes in the path of a unix socket (``sun_path`` of unix(7), less its NUL)."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400, description="a number of seconds from 0 to 86400 (a day)")]
+AbsolutePath = Annotated[str, msgspec.Meta(pattern="^/[^\0]*$", description="an absolute path")]
+Tracking = Literal["auto", "cgroup", "descent"]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of a table of the file: immutable, its fields are its keys."""
+
+
+class AgentTable(Table, frozen=True, kw_only=True):
+    """``[agent]``: who this agent is and where it keeps its records."""
+
+    cluster: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z0-9_-]{1,255}\Z",
+            description="a name of 1 to 255 letters, digits, hyphens and underscores",
+        ),
+    ] = "default"
+    region: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[a-z0-9-]{1,64}\Z", description="a name of 1 to 64 lower-case letters, digits and hyphens"
+        ),
+    ] = "local"
+    account: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}\Z", description="a string of 12 digits")] = "000000000000"
+    state_dir: AbsolutePath
+    shutdown_timeout: Seconds = 90.0
+    """The budget for stopping every task when the agent is told to end."""
+
+
+class StopTable(Table, frozen=True, kw_only=True):
+    """``[stop]``: how containers are stopped that do not say so themselves."""
+
+    timeout: Seconds = 30.0
+    """Between stop signal and SIGKILL; a container's ``stopTimeout`` overrides it."""
+
+
+class TasksTable(Table, frozen=True, kw_only=True):
+    """``[tasks]``: what the keeper lets tasks do, and how it finds their processes."""
+
+    allowed_users: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1)], ...],
+        msgspec.Meta(description='a list of user names, or ["*"] for every user'),
+    ] = ("*",)
+    tracking: Annotated[
+        Tracking, msgspec.Meta(description='"auto" (cgroup where it can be had), "cgroup" or "descent"')
+    ] = "auto"
+
+
+class ApiTable(Table, frozen=True, kw_only=True):
+    """``[api]``: where the API listens and who may reach it."""
+
+    socket: AbsolutePath
+    socket_mode: Annotated[
+        str,
+        msgspec.Meta(pattern=r"^0?[0-7]{3}\Z", description='a file mode as a string of octal digits, as "0660"'),
+    ] = "0660"
+    socket_group: Annotated[str | None, msgspec.Meta(description="the name of a group of this host")] = None
+    """Group of the socket; None leaves it to the agent's own."""
+
+    @property
+    def mode(self) -> int:
+        """``socket_mode`` as `os.chmod` takes it."""
+        return int(self.socket_mode, 8)
+
+
+class HistoryTable(Table, frozen=True, kw_only=True):
+    """``[history]``: how long a stopped task stays describable."""
+
+    keep_days: Annotated[float, msgspec.Meta(ge=0, le=36500, description="a number of days from 0 to 36500")] = 7.0
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """Everything that is configured."""
+
+    agent: AgentTable
+    stop: StopTable = StopTable()
+    tasks: TasksTable = TasksTable()
+    api: ApiTable
+    history: HistoryTable = HistoryTable()
+
+
+TABLES: dict[str, type[Table]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+"""The tables of the file by name."""
+
+
+def load(
+    path: str | None,
+    *,
+    state_dir: str | None = None,
+    socket: str | None = None,
+    environ: Mapping[str, str],
+    uid: int,
+) -> Settings:
+    """The settings of an agent of user ``uid``.
+
+    ``path`` is ``--config``, which must exist; None means `default_file`, which need not. ``state_dir`` and ``socket``
+    are ``--state-dir`` and ``--socket``. Raises `ConfigError`, whose text names the place, what was found, and the fix.
+    """
+    file = default_file(environ, uid) if path is None else path
+    tables = _read(file, missing_ok=path is None)
+    for name, table in tables.items():
+        _check_table(file, name, table)
+    values: dict[str, dict[str, Any]] = {name: dict(tables.get(name, {})) for name in TABLES}
+    agent, api = values["agent"], values["api"]
+    if state_dir:
+        agent["state_dir"] = os.path.abspath(state_dir)
+    elif "state_dir" not in agent:
+        agent["state_dir"] = default_state_dir(environ, uid)
+    if socket or environ.get("SUPERVISOR_SOCKET") or "socket" not in api:
+        api["socket"] = os.path.abspath(socket) if socket else default_socket(environ, uid)
+    if "socket_group" in api:
+        if not _group_exists(api["socket_group"]):
+            raise ConfigError(
+                f"cannot use {file}: api.socket_group is {_show(api['socket_group'])}, and this host has no such "
+                f"group (groupadd --system {api['socket_group']})"
+            )
+    elif uid == 0 and _group_exists(SYSTEM_GROUP):
+        api["socket_group"] = SYSTEM_GROUP
+    check_socket(api["socket"])
+    return msgspec.convert(values, Settings)
+
+
+def default_file(environ: Mapping[str, str], uid: int) -> str:
+    """Where the file is looked for without ``--config``: the system's for root, the user's own otherwise."""
+    if uid == 0:
+        return SYSTEM_FILE
+    return os.path.join(_user_dir(environ, uid, "XDG_CONFIG_HOME", ".config"), "supervisor/agent.toml")
+
+
+def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
+    """Where records are kept unless configured: ``/var/lib/supervisor``, or under ``$XDG_STATE_HOME``."""
+    if uid == 0:
+        return SYSTEM_STATE_DIR
+    return os.path.join(_user_dir(environ, uid, "XDG_STATE_HOME", ".local/state"), "supervisor")
+
+
+def default_socket(environ: Mapping[str, str], uid: int) -> str:
+    """Where an agent of user ``uid`` listens if no file says otherwise; clients look there too.
+
+    ``SUPERVISOR_SOCKET``, else ``/run/supervisor/supervisor.sock`` for root and ``$XDG_RUNTIME_DIR/supervisor/…`` for
+    others; where a session without a runtime directory is (cron, a container), the default state directory.
+    """
+    if environ.get("SUPERVISOR_SOCKET"):
+        return os.path.abspath(environ["SUPERVISOR_SOCKET"])
+    if uid == 0:
+        return SYSTEM_SOCKET
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):  # the XDG specification has relative ones ignored
+        return os.path.join(runtime, "supervisor/supervisor.sock")
+    return os.path.join(default_state_dir(environ, uid), "supervisor.sock")
+
+
+def check_socket(path: str) -> None:
+    """Raises `ConfigError` if the kernel cannot hold the path of a socket."""
+    size = len(os.fsencode(path))
+    if size > MAX_SOCKET_PATH:
+        raise ConfigError(
+            f"cannot use the socket {path}: its path has {size} bytes, and a unix socket's may have "
+            f"{MAX_SOCKET_PATH}; choose a shorter one (--socket, SUPERVISOR_SOCKET or api.socket)"
+        )
+
+
+def _read(file: str, *, missing_ok: bool) -> dict[str, Any]:
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read().decode()
+        return tomli.loads(text)
+    except FileNotFoundError as exc:
+        if missing_ok:
+            return {}
+        raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
+    except OSError as exc:
+        raise ConfigError(f"cannot read {file}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"cannot read {file}: byte {exc.start + 1} is not UTF-8") from exc
+    except tomli.TOMLDecodeError as exc:
+        raise ConfigError(f"cannot read {file}:{exc.lineno}:{exc.colno}: {exc.msg}") from exc
+
+
+def _check_table(file: str, name: str, table: object) -> None:
+    if name not in TABLES:
+        kind = f"[{name}]" if isinstance(table, dict) else name
+        raise ConfigError(f"cannot use {file}: there is no {kind}; {_nearest(name, list(TABLES), '[{}]')}")
+    if not isinstance(table, dict):
+        raise ConfigError(f"cannot use {file}: {name} is {_show(table)}, and must be a table: [{name}]")
+    fields = {field.name: field.type for field in msgspec.structs.fields(TABLES[name])}
+    for key, value in table.items():
+        if key not in fields:
+            raise ConfigError(f"cannot use {file}: there is no {name}.{key}; {_nearest_key(name, key)}")
+        try:
+            msgspec.convert(value, fields[key])
+        except msgspec.ValidationError as exc:
+            raise ConfigError(
+                f"cannot use {file}: {name}.{key} is {_show(value)}, and must be {_allowed(fields[key])}"
+            ) from exc
+
+
+def _allowed(kind: Any) -> str:
+    """The description beside a field's type."""
+    return next(str(each.description) for each in get_args(kind)[1:] if isinstance(each, msgspec.Meta))
+
+
+def _nearest_key(table: str, key: str) -> str:
+    """A key of the same table that looks like it, or else one of any table that is called or looks so."""
+    own = [field.name for field in msgspec.structs.fields(TABLES[table])]
+    if difflib.get_close_matches(key, own, 1):
+        return _nearest(key, own, table + ".{}")
+    for name, other in TABLES.items():
+        if key in other.__struct_fields__:
+            return f"did you mean {name}.{key}?"
+    return _nearest(key, own, table + ".{}")
+
+
+def _nearest(wrong: str, names: list[str], form: str) -> str:
+    close = difflib.get_close_matches(wrong, names, 1)
+    if close:
+        return f"did you mean {form.format(close[0])}?"
+    return "known are " + ", ".join(form.format(name) for name in names)
+
+
+def _show(value: object) -> str:
+    """A value nearly as it stands in the file."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _user_dir(environ: Mapping[str, str], uid: int, variable: str, below_home: str) -> str:
+    if environ.get(variable, "").startswith("/"):  # the XDG specification has relative ones ignored
+        return environ[variable]
+    home = environ.get("HOME")
+    if not home:
+        try:
+            home = pwd.getpwuid(uid).pw_dir
+        except KeyError:
+            raise ConfigError(
+                f"cannot find a home for user {uid}: set HOME or {variable}, or give --state-dir, --socket and --config"
+            ) from None
+    return os.path.join(home, below_home)
+
+
+def _group_exists(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except (KeyError, ValueError):  # ValueError: a name that cannot be one
+        return False
+    return True

@@ -1,0 +1,297 @@
+"""The record of tasks and task definitions: one SQLite file, WAL, every commit on the disk before it is answered.
+
+Two connections, so that a reader never waits for a commit and sees only what is committed:
+
+=========== ==================================================== ==========================
+connection  methods                                              called from
+=========== ==================================================== ==========================
+writer      `save`, `set_meta`, `prune`                          the engine's writer thread
+reader      all others but `close`                               any other thread
+=========== ==================================================== ==========================
+
+Each connection has a lock, so a call from the wrong thread waits and breaks nothing. SQLite's errors leave as
+`StoreError` with the path and SQLite's words. The statements are in ``sql/``.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any, TypeVar
+
+import msgspec
+
+from supervisor.errors import InvalidParameterError, StoreError
+from supervisor.model import DesiredStatus, Task, TaskDefinition
+
+MIGRATIONS = ("0001-initial.sql",)
+"""In order; their number is the schema's version, kept in ``PRAGMA user_version``. Never changed, only added to."""
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process that holds the file, a backup say."""
+
+T = TypeVar("T")
+_QUERY = re.compile(r"^-- (\w+) --\n-- .+\n((?:.+\n)+?.*;)$", re.MULTILINE)
+
+
+class Store:
+    """The database at ``path``, made if it is missing: file 0600, directory 0700. Raises `StoreError`."""
+
+    def __init__(self, path: str) -> None:
+        self._sql = _queries()
+        self._reserved: dict[str, int] = {}
+        _make_file(path)
+        self._writer = _Connection(path)
+        self._reader = _Connection(path)
+        try:
+            ((mode,),) = self._writer.execute("PRAGMA journal_mode = WAL")
+            if mode != "wal":  # a network file system, say: no shared memory
+                raise StoreError(
+                    f"cannot keep records in {path}: its file system does not support WAL; use a local one"
+                )
+            self._migrate(path)
+            self._reader.execute("PRAGMA query_only = ON")
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes both connections; the store is of no use afterwards. May be called again."""
+        self._reader.close()
+        self._writer.close()
+
+    # -- reader --
+
+    def load_unfinished(self) -> list[Task]:
+        """Every task that is not STOPPED, the oldest first."""
+        return [self._decode(body, Task) for (body,) in self._read("load_unfinished")]
+
+    def task(self, task_id: str) -> Task | None:
+        """The task of that id, None if there is none."""
+        return self.tasks([task_id]).get(task_id)
+
+    def tasks(self, ids: Iterable[str]) -> dict[str, Task]:
+        """The tasks of these ids by id; those not found are not in it."""
+        rows = self._read("load_tasks", ids=json.dumps(list(ids)))
+        return {task_id: self._decode(body, Task) for task_id, body in rows}
+
+    def task_ids(
+        self,
+        *,
+        desired_status: DesiredStatus,
+        family: str | None = None,
+        started_by: str | None = None,
+        launch_type: str | None = None,
+        after: str | None = None,
+        limit: int,
+    ) -> list[str]:
+        """At most ``limit`` ids, the newest task first.
+
+        ``after`` is the last id of the page before. Tasks that come in between are not repeated, nor are older ones
+        missed. `InvalidParameterError` if that task was pruned in the meantime: the list would be cut short unsaid.
+        """
+        created_at = float("inf")
+        if after is not None:
+            position = self._read("find_position", task_id=after)
+            if not position:
+                raise InvalidParameterError("cannot go on with this nextToken: list again from the start")
+            created_at = position[0][0]
+        rows = self._read(
+            "list_tasks",
+            desired_status=desired_status.value,
+            family=family,
+            started_by=started_by,
+            launch_type=launch_type,
+            created_at=created_at,
+            after=after or "",
+            limit=limit,
+        )
+        return [task_id for (task_id,) in rows]
+
+    def tasks_of_token(self, token: str) -> list[Task]:
+        """The tasks that a RunTask with this ``clientToken`` made, in the order of their making."""
+        return [self._decode(body, Task) for (body,) in self._read("load_tasks_of_token", token=token)]
+
+    def definition(self, family: str, revision: int | None = None) -> TaskDefinition | None:
+        """That revision, whatever its status, or the latest ACTIVE one. None if there is none."""
+        if revision is None:
+            rows = self._read("load_latest_definition", family=family)
+        else:
+            rows = self._read("load_definition", family=family, revision=revision)
+        return self._decode(rows[0][0], TaskDefinition) if rows else None
+
+    def next_revision(self, family: str) -> int:
+        """A number never given before in this family, 1 for the first.
+
+        It is reserved as long as this store is open, so two registrations whose saves share a commit get two numbers;
+        `save` makes it so for ever.
+        """
+        with self._reader.lock:
+            rows = self._read("find_last_revision", family=family)
+            last = max(rows[0][0] if rows else 0, self._reserved.get(family, 0))
+            self._reserved[family] = last + 1
+        return last + 1
+
+    def meta(self, key: str) -> str | None:
+        """A fact about this agent, None if it was never set."""
+        rows = self._read("load_meta", key=key)
+        return str(rows[0][0]) if rows else None
+
+    # -- writer --
+
+    def save(self, tasks: Iterable[Task] = (), definitions: Iterable[TaskDefinition] = ()) -> None:
+        """Writes or replaces all of these in one transaction: one commit, all or none.
+
+        When it returns they are on the disk; when it raises `StoreError` nothing was changed.
+        """
+        families = [_definition_row(each) for each in definitions]
+        rows = [_task_row(each) for each in tasks]
+        with self._writer.transaction() as connection:
+            connection.executemany(self._sql["save_family"], families)
+            connection.executemany(self._sql["save_definition"], families)
+            connection.executemany(self._sql["save_task"], rows)
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Records a fact about this agent."""
+        with self._writer.transaction() as connection:
+            connection.execute(self._sql["save_meta"], {"key": key, "value": value})
+
+    def prune(self, before: float, limit: int) -> list[str]:
+        """Removes at most ``limit`` tasks that stopped before that Unix time, the first to stop first; their ids."""
+        with self._writer.transaction() as connection:
+            ids = connection.execute(self._sql["find_finished"], {"before": before, "limit": limit}).fetchall()
+            connection.executemany(self._sql["remove_task"], [{"task_id": task_id} for (task_id,) in ids])
+        return [task_id for (task_id,) in ids]
+
+    def _read(self, query: str, **parameters: object) -> list[Any]:
+        return self._reader.execute(self._sql[query], parameters)
+
+    def _decode(self, body: str, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as exc:
+            raise StoreError(f"cannot read a {kind.__name__} in {self._reader.path}: {exc}") from exc
+
+    def _migrate(self, path: str) -> None:
+        with self._writer.transaction() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(MIGRATIONS):
+                raise StoreError(
+                    f"cannot use {path}: its schema is version {version}, and this release knows up to "
+                    f"{len(MIGRATIONS)}; start the release that wrote it, or a later one"
+                )
+            for name in MIGRATIONS[version:]:
+                for statement in _statements(_sql_file(name)):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+class _Connection:
+    """One SQLite connection, its lock, and its errors in our words."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        with self._errors("open"):
+            # isolation_level None: transactions are begun here in so many words, never by sqlite3 itself.
+            self.raw = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+            self.raw.execute("PRAGMA synchronous = FULL")
+            self.raw.execute("PRAGMA foreign_keys = ON")
+
+    def execute(self, statement: str, parameters: dict[str, object] | None = None) -> list[Any]:
+        with self.lock, self._errors("read"):
+            return self.raw.execute(statement, parameters or {}).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        with self.lock, self._errors("write"):
+            self.raw.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.raw
+                self.raw.execute("COMMIT")
+            except BaseException:
+                if self.raw.in_transaction:  # a full disk may have rolled it back already
+                    self.raw.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self.lock, self._errors("close"):
+            self.raw.close()
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise StoreError(f"cannot {verb} {self.path}: {exc}") from exc
+
+
+def _make_file(path: str) -> None:
+    """The file with its modes; SQLite gives its ``-wal`` and ``-shm`` the same."""
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        mode = os.stat(directory).st_mode
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise StoreError(
+                f"cannot keep records in {directory}: others may write there (mode {stat.S_IMODE(mode):04o}); "
+                f"chmod 700 {directory}"
+            )
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(fd, 0o600)
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        raise StoreError(f"cannot open {path}: {exc.strerror}") from exc
+
+
+def _task_row(task: Task) -> dict[str, object]:
+    return {
+        "task_id": task.task_id,
+        "family": task.family,
+        "desired_status": task.desired_status.value,
+        "last_status": task.last_status.value,
+        "launch_type": task.launch_type,
+        "started_by": task.started_by,
+        "client_token": task.client_token,
+        "created_at": task.created_at,
+        "stopped_at": task.stopped_at,
+        "body": msgspec.json.encode(task).decode(),
+    }
+
+
+def _definition_row(definition: TaskDefinition) -> dict[str, object]:
+    return {
+        "family": definition.family,
+        "revision": definition.revision,
+        "status": definition.status.value,
+        "body": msgspec.json.encode(definition).decode(),
+    }
+
+
+def _sql_file(name: str) -> str:
+    return (resources.files("supervisor") / "sql" / name).read_text()
+
+
+@functools.cache
+def _queries() -> dict[str, str]:
+    return dict(_QUERY.findall(_sql_file("queries.sql")))
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: ``executescript`` would commit the transaction that they belong to."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor import store as store_module
+from supervisor.errors import InvalidParameterError, StoreError
+from supervisor.model import (
+    Container,
+    ContainerDefinition,
+    DefinitionStatus,
+    DesiredStatus,
+    ExitStatus,
+    KeyValuePair,
+    LastStatus,
+    StopCode,
+    Tag,
+    Task,
+    TaskDefinition,
+)
+from supervisor.store import Store
+
+ARN = "arn:aws:ecs:local:000000000000:"
+
+
+def a_task(number: int = 1, **changes: object) -> Task:
+    task_id = f"{number:032x}"
+    task = Task(
+        task_id=task_id,
+        task_arn=f"{ARN}task/default/{task_id}",
+        cluster_arn=f"{ARN}cluster/default",
+        task_definition_arn=f"{ARN}task-definition/web:1",
+        container_instance_arn=f"{ARN}container-instance/default/{'c' * 32}",
+        family="web",
+        group="family:web",
+        created_at=1000.0 + number,
+        containers=(
+            Container(
+                name="main",
+                container_arn=f"{ARN}container/default/{task_id}/x",
+                stop_timeout=30.0,
+                exit=ExitStatus(signal=9),
+            ),
+        ),
+    )
+    return msgspec.structs.replace(task, **changes)
+
+
+def a_stopped_task(number: int = 1, **changes: object) -> Task:
+    ended = {
+        "last_status": LastStatus.STOPPED,
+        "desired_status": DesiredStatus.STOPPED,
+        "stop_code": StopCode.USER_INITIATED,
+        "stopped_at": 2000.0 + number,
+    }
+    return a_task(number, **(ended | changes))
+
+
+def a_definition(revision: int = 1, family: str = "web", **changes: object) -> TaskDefinition:
+    definition = TaskDefinition(
+        task_definition_arn=f"{ARN}task-definition/{family}:{revision}",
+        family=family,
+        revision=revision,
+        container_definitions=(ContainerDefinition(name="main", environment=(KeyValuePair(name="A", value="é\n"),)),),
+        registered_at=1.5,
+        tags=(Tag(key="k", value="v"),),
+    )
+    return msgspec.structs.replace(definition, **changes)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "state" / "records.db")
+
+
+@pytest.fixture
+def store(path: str) -> Iterator[Store]:
+    store = Store(path)
+    yield store
+    store.close()
+
+
+def said_while(store: Store, *connections: str) -> list[str]:
+    said: list[str] = []
+    for name in connections:
+        getattr(store, name).raw.set_trace_callback(said.append)
+    return said
+
+
+# -- durability --
+
+
+def test_every_commit_is_on_the_disk_before_it_is_answered(store: Store) -> None:
+    for connection in (store._writer, store._reader):
+        assert connection.execute("PRAGMA synchronous") == [(2,)]
+        assert connection.execute("PRAGMA foreign_keys") == [(1,)]
+    assert store._writer.execute("PRAGMA journal_mode") == [("wal",)]
+    assert store._writer.execute("PRAGMA busy_timeout") == [(5000,)]
+
+
+def test_a_batch_is_one_commit(store: Store) -> None:
+    said = said_while(store, "_writer")
+    store.save([a_task(n) for n in range(50)], [a_definition(n) for n in range(1, 20)])
+    assert [word for word in said if word in {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"}] == [
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+    ]
+    assert said[0] == "BEGIN IMMEDIATE"
+    assert said[-1] == "COMMIT"
+
+
+def test_another_store_sees_only_what_is_committed(store: Store, path: str) -> None:
+    other = Store(path)
+    with store._writer.transaction() as connection:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('a', '1')")
+        assert other.meta("a") is None
+        assert store.meta("a") is None
+    assert other.meta("a") == store.meta("a") == "1"
+    other.close()
+
+
+def test_a_batch_that_fails_changes_nothing(store: Store) -> None:
+    half = a_task(2, last_status=LastStatus.STOPPED)  # STOPPED without an instant: the schema refuses it
+    with pytest.raises(StoreError, match=r"cannot write .*records\.db: CHECK constraint failed"):
+        store.save([a_task(1), half], [a_definition()])
+    assert store.task(a_task(1).task_id) is None
+    assert store.definition("web") is None
+    store.save([a_task(1)])
+    assert store.task(a_task(1).task_id) == a_task(1)
+
+
+def test_what_was_saved_is_there_after_a_restart(store: Store, path: str) -> None:
+    store.save([a_task(1), a_stopped_task(2)], [a_definition()])
+    store.set_meta("container_instance_id", "c" * 32)
+    store.close()
+    again = Store(path)
+    assert again.tasks([a_task(1).task_id, a_task(2).task_id]) == {
+        a_task(1).task_id: a_task(1),
+        a_task(2).task_id: a_stopped_task(2),
+    }
+    assert again.definition("web") == a_definition()
+    assert again.meta("container_instance_id") == "c" * 32
+    again.close()
+
+
+# -- the file --
+
+
+def test_nobody_else_may_read_it(store: Store, path: str) -> None:
+    store.set_meta("a", "b")
+    assert stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
+    files = sorted(Path(path).parent.iterdir())
+    assert [file.name for file in files] == ["records.db", "records.db-shm", "records.db-wal"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_file_that_others_may_read_is_closed_to_them(path: str) -> None:
+    Path(path).parent.mkdir()
+    Path(path).touch(0o644)
+    Store(path).close()
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_a_directory_that_others_may_write_is_refused(path: str) -> None:
+    directory = Path(path).parent
+    directory.mkdir()
+    directory.chmod(0o777)
+    with pytest.raises(StoreError, match=rf"others may write there \(mode 0777\); chmod 700 {directory}"):
+        Store(path)
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot open .*/file/state/records.db: Not a directory"):
+        Store(str(tmp_path / "file/state/records.db"))
+
+
+def test_a_file_that_is_no_database(path: str) -> None:
+    Path(path).parent.mkdir()
+    Path(path).write_text("these are not the records you are looking for " * 50)
+    with pytest.raises(StoreError, match=r"records\.db: file is not a database"):
+        Store(path)
+
+
+def test_a_newer_schema_is_refused(store: Store, path: str) -> None:
+    store._writer.execute("PRAGMA user_version = 9")
+    store.close()
+    with pytest.raises(StoreError, match="its schema is version 9, and this release knows up to 1; start the release"):
+        Store(path)
+
+
+def test_migrations_run_once_and_all_or_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(path).close()
+    files = {"0002.sql": "ALTER TABLE meta ADD COLUMN a;\nALTER TABLE meta ADD COLUMN a;\n"}
+    original = store_module._sql_file
+    monkeypatch.setattr(store_module, "_sql_file", lambda name: files.get(name) or original(name))
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, "0002.sql"))
+    with pytest.raises(StoreError, match="duplicate column name: a"):
+        Store(path)
+    files["0002.sql"] = "ALTER TABLE meta ADD COLUMN a;\nALTER TABLE meta ADD COLUMN b;\n"
+    for _ in range(2):
+        store = Store(path)
+        assert store._writer.execute("PRAGMA user_version") == [(2,)]
+        store.close()
+
+
+def test_every_statement_of_the_file_is_found() -> None:
+    text = store_module._sql_file("queries.sql")
+    assert len(store_module._queries()) == text.count(" --\n") == text.count(";\n")
+
+
+def test_a_closed_store_says_so(store: Store) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match=r"cannot read .*: Cannot operate on a closed database"):
+        store.meta("a")
+    with pytest.raises(StoreError, match=r"cannot write .*: Cannot operate on a closed database"):
+        store.set_meta("a", "b")
+
+
+def test_a_record_that_was_tampered_with_is_named(store: Store) -> None:
+    store.save([a_task()])
+    store._writer.execute("UPDATE tasks SET body = '{}'")
+    with pytest.raises(StoreError, match=r"cannot read a Task in .*missing required field `taskId`"):
+        store.load_unfinished()
+
+
+# -- tasks --
+
+
+def test_saving_again_replaces(store: Store) -> None:
+    store.save([a_task()])
+    assert store.load_unfinished() == [a_task()]
+    store.save([a_stopped_task()])
+    assert store.load_unfinished() == []
+    assert store.task(a_task().task_id) == a_stopped_task()
+    assert store.task_ids(desired_status=DesiredStatus.RUNNING, limit=9) == []
+    assert store.task_ids(desired_status=DesiredStatus.STOPPED, limit=9) == [a_task().task_id]
+
+
+def test_unfinished_is_what_is_not_stopped_the_oldest_first(store: Store) -> None:
+    running = a_task(2, last_status=LastStatus.RUNNING)
+    stopping = a_task(1, last_status=LastStatus.RUNNING, desired_status=DesiredStatus.STOPPED)
+    store.save([a_task(3), running, stopping, a_stopped_task(4)])
+    assert store.load_unfinished() == [stopping, running, a_task(3)]
+
+
+def test_tasks_that_are_not_there(store: Store) -> None:
+    store.save([a_task(1)])
+    assert store.task("nope") is None
+    assert store.tasks([]) == {}
+    assert list(store.tasks(["nope", a_task(1).task_id, "' OR 1=1 --"])) == [a_task(1).task_id]
+
+
+def test_lists_are_filtered(store: Store) -> None:
+    store.save(
+        [
+            a_task(1),
+            a_task(2, family="db"),
+            a_task(3, started_by="ada"),
+            a_task(4, family="db", started_by="ada"),
+            a_stopped_task(5, started_by="ada"),
+        ]
+    )
+
+    def listed(desired: DesiredStatus, family: str | None = None, started_by: str | None = None) -> list[int]:
+        ids = store.task_ids(desired_status=desired, family=family, started_by=started_by, limit=100)
+        return [int(each, 16) for each in ids]
+
+    assert listed(DesiredStatus.RUNNING) == [4, 3, 2, 1]
+    assert listed(DesiredStatus.RUNNING, family="db") == [4, 2]
+    assert listed(DesiredStatus.RUNNING, started_by="ada") == [4, 3]
+    assert listed(DesiredStatus.RUNNING, "db", "ada") == [4]
+    assert listed(DesiredStatus.STOPPED, "web") == [5]
+    for launch_type, found in (("EXTERNAL", 4), ("FARGATE", 0)):
+        assert len(store.task_ids(desired_status=DesiredStatus.RUNNING, launch_type=launch_type, limit=9)) == found
+    assert listed(DesiredStatus.STOPPED, "db") == []
+
+
+@given(instants=st.lists(st.integers(0, 3), max_size=12), limit=st.integers(1, 5))
+def test_pages_put_together_are_the_list(
+    tmp_path_factory: pytest.TempPathFactory, instants: list[int], limit: int
+) -> None:
+    tasks = [a_task(n, created_at=float(instant)) for n, instant in enumerate(instants)]
+    store = Store(str(tmp_path_factory.mktemp("pages") / "records.db"))
+    store.save(tasks)
+    pages: list[str] = []
+    after = None
+    while page := store.task_ids(desired_status=DesiredStatus.RUNNING, after=after, limit=limit):
+        assert len(page) <= limit
+        pages += page
+        after = page[-1]
+    store.close()
+    assert pages == [t.task_id for t in sorted(tasks, key=lambda t: (t.created_at, t.task_id), reverse=True)]
+
+
+def test_a_page_after_a_task_that_was_pruned_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidParameterError, match="list again from the start"):
+        store.task_ids(desired_status=DesiredStatus.RUNNING, after="gone", limit=1)
+
+
+def test_tasks_of_a_token(store: Store) -> None:
+    store.save([a_task(2, client_token="t"), a_task(1, client_token="t"), a_task(3, client_token="u"), a_task(4)])
+    assert [task.task_id for task in store.tasks_of_token("t")] == [a_task(1).task_id, a_task(2).task_id]
+    assert store.tasks_of_token("") == []
+
+
+def test_pruning_takes_the_first_that_stopped_and_no_others(store: Store) -> None:
+    store.save([a_task(1), *(a_stopped_task(n) for n in (2, 3, 4, 5))])
+    assert store.prune(2005.0, limit=2) == [a_task(2).task_id, a_task(3).task_id]
+    assert set(store.tasks(a_task(n).task_id for n in range(6))) == {a_task(n).task_id for n in (1, 4, 5)}
+    assert store.prune(2005.0, limit=2) == [a_task(4).task_id]
+    assert store.prune(2005.0, limit=2) == []
+    assert store.task(a_task(5).task_id) is not None
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("load_unfinished", "tasks_unfinished"),
+        ("list_tasks", "COVERING INDEX tasks_listed"),
+        ("load_tasks_of_token", "tasks_by_token"),
+        ("find_finished", "tasks_finished"),
+    ],
+)
+def test_a_long_history_is_not_read_through(store: Store, query: str, index: str) -> None:
+    statement = store_module._queries()[query]
+    names = dict.fromkeys(
+        ["desired_status", "created_at", "after", "family", "started_by", "launch_type", "token", "before"], ""
+    )
+    plan = store._reader.execute("EXPLAIN QUERY PLAN " + statement, {**names, "limit": 1})
+    assert index in " ".join(row[3] for row in plan)
+
+
+# -- task definitions --
+
+
+def test_the_latest_active_revision(store: Store) -> None:
+    assert store.definition("web") is None
+    store.save([], [a_definition(1), a_definition(2), a_definition(10), a_definition(11, family="db")])
+    assert store.definition("web") == a_definition(10)
+    retired = a_definition(10, status=DefinitionStatus.INACTIVE)
+    store.save([], [retired])
+    assert store.definition("web") == a_definition(2)
+    assert store.definition("web", 10) == retired
+    assert store.definition("web", 3) is None
+
+
+def test_a_revision_is_never_given_twice(store: Store, path: str) -> None:
+    assert store.next_revision("web") == 1
+    assert store.next_revision("web") == 2, "the first is not saved yet, and still taken"
+    assert store.next_revision("db") == 1
+    store.save([], [a_definition(2)])
+    store.save([], [a_definition(1)])
+    store._writer.execute("DELETE FROM task_definitions")
+    store.close()
+    again = Store(path)
+    assert again.next_revision("web") == 3
+    assert again.next_revision("db") == 1, "it was never saved, so nobody was told of it"
+    again.close()
+
+
+# -- threads, and the sum of it --
+
+
+def test_a_reader_does_not_wait_for_the_writer(store: Store) -> None:
+    store.save([a_task()])
+    with store._writer.transaction() as connection:
+        connection.execute("DELETE FROM tasks")
+        assert store.task(a_task().task_id) == a_task()
+    assert store.task(a_task().task_id) is None
+
+
+def test_the_reader_cannot_write(store: Store) -> None:
+    with pytest.raises(StoreError, match="attempt to write a readonly database"):
+        store._reader.execute("DELETE FROM tasks")
+
+
+def test_an_error_of_sqlite_has_its_words_and_the_path(store: Store, path: str) -> None:
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    store._writer.execute("PRAGMA busy_timeout = 0")
+    with pytest.raises(StoreError) as caught:
+        store.save([a_task()])
+    assert str(caught.value) == f"cannot write {path}: database is locked"
+    other.close()
+    store.save([a_task()])
+
+
+def test_no_descriptor_is_left_open(path: str) -> None:
+    Store(path).close()
+    before = os.listdir("/proc/self/fd")
+    Store(path).close()
+    assert os.listdir("/proc/self/fd") == before
