@@ -1,0 +1,9 @@
+"""The agent: every decision, and the record. It may crash at any moment; what it had acknowledged is kept.
+
+``link``      frames to and from the keeper
+``engine``    the one writer: event → ``lifecycle.step`` → commit → effects
+``spawning``  a container's definition as the keeper's ``Spawn``
+``events``    the keeper's events as the lifecycle's; a task's changes as log lines
+``service``   the ECS operations
+``drain``     the end of the host's day; ``history``, the end of old records
+"""

@@ -1,0 +1,37 @@
+"""The end: no new tasks, every task asked to stop, all in parallel; who was late is named."""
+
+from __future__ import annotations
+
+from supervisor.agent.engine import Draft, Engine
+from supervisor.clock import Clock
+from supervisor.lifecycle import StopRequested
+from supervisor.log import get_logger
+from supervisor.model import DesiredStatus, StopCode
+
+REASON = "The supervisor is shutting down"
+
+_log = get_logger("agent")
+
+
+async def drain(engine: Engine, clock: Clock) -> None:
+    """Returns when every task is STOPPED, stored, and the keeper knows. The keeper holds the deadlines."""
+    engine.draining = True
+    ids: set[str] = set()
+
+    def stop_all(draft: Draft) -> None:
+        for task in [*draft.drafted(), *map(draft.task, engine.live_ids())]:
+            if task is not None and task.desired_status is DesiredStatus.RUNNING:
+                draft.follow(task, StopRequested(StopCode.TERMINATION_NOTICE, REASON), clock.wall())
+            if task is not None:
+                ids.add(task.task_id)
+
+    await engine.submit(stop_all)
+    _log.info("tasks_stopping", tasks=len(ids))
+    await engine.emptied.wait()
+    killed = [
+        {"task": task.task_id, "container": container.name, "reason": container.reason}
+        for task in engine.tasks(ids).values()
+        for container in task.containers
+        if container.killed_at is not None
+    ]
+    _log.info("drain_finished", tasks=len(ids), killed=killed)

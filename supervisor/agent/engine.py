@@ -1,0 +1,279 @@
+"""The one writer. Everything that changes a task comes through here: event → ``step`` → commit → effects.
+
+Changes that arrive while a commit is under way share the next one. Nothing is visible, done or acknowledged before
+the commit that stored it: readers see the last committed records, effects go to the keeper after it, and so does the
+``Forget`` of the events that it stored. A crash between any two of these loses nothing: the keeper repeats what was
+not forgotten, and ``recovery`` asks again for what was stored and not done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from supervisor import lifecycle, recovery, wire
+from supervisor.agent.events import narrate, translate
+from supervisor.agent.spawning import spawn_request
+from supervisor.clock import Clock
+from supervisor.errors import IllegalTransition, StoreError, SupervisorError
+from supervisor.log import get_logger
+from supervisor.model import LastStatus, Task, TaskDefinition
+from supervisor.store import Store
+
+T = TypeVar("T")
+Effects = list[tuple[Task, lifecycle.Effect]]
+
+_STORE_RETRY = 1.0
+"""Seconds until events that could not be stored are tried again."""
+
+_log = get_logger("agent")
+
+
+class Draft:
+    """Changes that will be committed together. A draft of a draft is one change of them: all of it or nothing."""
+
+    def __init__(self, find: Callable[[str], Task | None], whole: Draft | None = None) -> None:
+        self._find = find
+        self._whole = whole
+        self.tasks: dict[str, Task] = {}
+        self.definitions: list[TaskDefinition] = []
+        self.effects: Effects = []
+
+    def task(self, task_id: str) -> Task | None:
+        """The task as this draft has it."""
+        return self.tasks.get(task_id) or self._find(task_id)
+
+    def drafted(self) -> Iterator[Task]:
+        """What is not committed yet, here and in the draft that this is a part of."""
+        yield from self.tasks.values()
+        if self._whole is not None:
+            yield from self._whole.drafted()
+
+    def add(self, task: Task, now: float) -> Task:
+        """A new task, on its way."""
+        return self.follow(task, lifecycle.Created(), now)
+
+    def follow(self, task: Task, event: lifecycle.Event, now: float) -> Task:
+        """Let the event happen to the task."""
+        task, effects = lifecycle.step(task, event, now)
+        return self.put(task, effects)
+
+    def put(self, task: Task, effects: list[lifecycle.Effect]) -> Task:
+        """A task as it is from now on, and what is to be done for it."""
+        self.tasks[task.task_id] = task
+        self.effects += [(task, effect) for effect in effects]
+        return task
+
+    def absorb(self, part: Draft) -> None:
+        """Make a part that went well one's own."""
+        self.tasks |= part.tasks
+        self.definitions += part.definitions
+        self.effects += part.effects
+
+
+class _Change:
+    """A request to the writer, and where its answer goes."""
+
+    def __init__(self, change: Callable[[Draft], Any], answer: asyncio.Future[Any]) -> None:
+        self.change = change
+        self.answer = answer
+        self.result: Any = None
+
+    def fail(self, error: Exception) -> None:
+        """The answer is an error. Nobody may be waiting for it any more."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Engine:
+    """Tasks that are not STOPPED yet, in memory; all others are the store's. Only ``run`` changes anything."""
+
+    def __init__(self, store: Store, clock: Clock, send: Callable[[wire.Request], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._send = send
+        self._live: dict[str, Task] = {}
+        self._by_run: dict[str, str] = {}
+        self._inbox: deque[_Change | wire.Event] = deque()
+        self._arrived = asyncio.Event()
+        self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self.draining = False
+        """No new tasks any more."""
+        self.emptied = asyncio.Event()
+        """Set whenever no task is left that is not STOPPED."""
+
+    # what others ask
+
+    async def submit(self, change: Callable[[Draft], T]) -> T:
+        """Have a change made. What it returns comes back after the commit; what it raises, at once."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(_Change(change, answer))
+        return await answer
+
+    def take(self, event: wire.Event) -> None:
+        """An event of the keeper; it is forgotten there once it is stored here."""
+        self._put(event)
+
+    def task(self, task_id: str) -> Task | None:
+        """The task as last committed."""
+        return self._live.get(task_id) or self._store.task(task_id)
+
+    def tasks(self, ids: Collection[str]) -> dict[str, Task]:
+        """Those that exist, as last committed."""
+        live = {task_id: self._live[task_id] for task_id in ids if task_id in self._live}
+        stored = self._store.tasks(task_id for task_id in ids if task_id not in live)
+        return stored | live
+
+    def live_ids(self) -> list[str]:
+        """The tasks that are not STOPPED."""
+        return list(self._live)
+
+    @contextlib.contextmanager
+    def watching(self, ids: Collection[str]) -> Iterator[asyncio.Event]:
+        """An event that is set at every change of one of these tasks; the watcher clears it."""
+        changed = asyncio.Event()
+        for task_id in ids:
+            self._watchers.setdefault(task_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            for task_id in ids:
+                self._watchers[task_id].discard(changed)
+                if not self._watchers[task_id]:
+                    del self._watchers[task_id]
+
+    # the writer
+
+    async def recover(self, held: Collection[str]) -> None:
+        """Take up what the store says was under way. ``held``: the runs that the keeper has."""
+        draft = Draft(lambda _: None)
+        for task in self._store.load_unfinished():
+            self._hold(task)
+            draft.put(*recovery.recover(task, frozenset(held), self._clock.wall()))
+        _log.info("tasks_recovered", tasks=len(draft.tasks), runs_held=len(held))
+        await self._commit(draft)
+
+    async def run(self) -> None:
+        """Make changes until cancelled."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._inbox:
+                batch = list(self._inbox)
+                self._inbox.clear()
+                try:
+                    await self._make(batch)
+                except StoreError as exc:
+                    self._refuse(batch, exc)
+                    await asyncio.sleep(_STORE_RETRY)
+
+    def _put(self, item: _Change | wire.Event) -> None:
+        self._inbox.append(item)
+        self._arrived.set()
+
+    async def _make(self, batch: list[_Change | wire.Event]) -> None:
+        draft = Draft(self.task)
+        made: list[_Change] = []
+        forget = 0
+        for item in batch:
+            part = Draft(draft.task, draft)
+            try:
+                if isinstance(item, _Change):
+                    item.result = item.change(part)
+                    made.append(item)
+                else:
+                    forget = item.seq
+                    self._follow(part, item, draft)
+            except StoreError:
+                raise
+            except SupervisorError as exc:
+                self._report(item, exc)
+            except Exception as exc:  # noqa: BLE001  a bug in one change is that caller's error, not everybody's
+                _log.exception("change_failed")
+                self._report(item, exc)
+            else:
+                draft.absorb(part)
+        await self._commit(draft)
+        if forget:
+            self._send(wire.Forget(forget))
+        for change in made:
+            if not change.answer.done():  # its caller may have gone away; the change is made all the same
+                change.answer.set_result(change.result)
+
+    def _follow(self, part: Draft, event: wire.Event, draft: Draft) -> None:
+        if isinstance(event, wire.Draining):
+            return
+        task_id = self._by_run.get(event.run)
+        task = draft.task(task_id) if task_id is not None else None
+        container = task.container_of_run(event.run) if task is not None else None
+        if task is None or container is None:
+            _log.info("event_of_unknown_run", run=event.run, kind=type(event).__name__)  # stored before a crash
+            return
+        part.follow(task, translate(event, container), self._clock.wall())
+
+    def _report(self, item: _Change | wire.Event, error: Exception) -> None:
+        if isinstance(item, _Change):
+            item.fail(error)
+        elif isinstance(error, IllegalTransition):
+            _log.error("event_refused", event_of_keeper=item._asdict(), error=str(error))
+
+    def _refuse(self, batch: list[_Change | wire.Event], error: StoreError) -> None:
+        """Nothing was stored: requests hear of it, events stay, for the next commit."""
+        _log.error("store_failed", error=str(error))
+        for item in batch:
+            if isinstance(item, _Change):
+                item.fail(error)
+        self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, _Change))
+
+    async def _commit(self, draft: Draft) -> None:
+        changed = {task_id: task for task_id, task in draft.tasks.items() if self._live.get(task_id) != task}
+        if changed or draft.definitions:
+            save = self._store.save
+            await asyncio.get_running_loop().run_in_executor(
+                self._writer, save, list(changed.values()), draft.definitions
+            )
+        for task in changed.values():
+            self._publish(task)
+        for task, effect in draft.effects:
+            self._carry_out(task, effect)
+        if not self._live:
+            self.emptied.set()
+
+    def _publish(self, task: Task) -> None:
+        before = self._live.get(task.task_id)
+        for level, event, facts in narrate(before, task):
+            getattr(_log, level)(event, **facts)
+        if task.last_status is LastStatus.STOPPED:
+            self._live.pop(task.task_id, None)
+            for container in task.containers:
+                self._by_run.pop(container.run_id or "", None)
+        else:
+            self.emptied.clear()
+            self._hold(task)
+        for changed in self._watchers.get(task.task_id, ()):
+            changed.set()
+
+    def _hold(self, task: Task) -> None:
+        self._live[task.task_id] = task
+        for container in task.containers:
+            if container.run_id is not None:
+                self._by_run[container.run_id] = task.task_id
+
+    def _carry_out(self, task: Task, effect: lifecycle.Effect) -> None:
+        match effect:
+            case lifecycle.Stop(run_id=run_id, timeout=timeout):
+                self._send(wire.Stop(run_id, timeout))
+            case lifecycle.Spawn(container=name, run_id=run_id):
+                family, _, revision = task.task_definition_arn.rpartition("/")[2].rpartition(":")
+                definition = self._store.definition(family, int(revision))
+                assert definition is not None, "a task's definition is stored before it, and kept"
+                self._send(spawn_request(task, definition, name, run_id))
+
+    async def prune(self, before: float, limit: int) -> list[str]:
+        """Drop records of tasks that stopped before that Unix time, between two commits; their ids."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._store.prune, before, limit)

@@ -1,0 +1,9 @@
+"""The only place where things are constructed: ``supervisor agent`` becomes the keeper, the keeper starts the agent.
+
+``start``     in the process that the user started: settings, lock, socket, then exec of the keeper
+``__main__``  what the keeper starts, again and again if need be: the agent
+"""
+
+from .start import start
+
+__all__ = ["start"]

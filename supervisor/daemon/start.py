@@ -1,0 +1,73 @@
+"""From ``supervisor agent`` to the keeper, in one process: who started it sees one pid from beginning to end.
+
+The keeper inherits what must outlive every agent: the lock of the state directory and the listening socket.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sys
+from typing import NoReturn
+
+import msgspec
+
+from supervisor import config
+from supervisor.config import Settings
+from supervisor.errors import SupervisorError
+from supervisor.keeper import settings as keeper
+from supervisor.posix import process, service
+
+AGENT_VARIABLE = "SUPERVISOR_AGENT"
+"""Carries the agent's settings, as JSON, through the keeper."""
+
+_LISTEN_FDS_START = 3
+
+
+def start(config_path: str | None, state_dir: str | None, socket_path: str | None) -> NoReturn:
+    """Become the keeper. ``ConfigError`` for wrong settings, ``SupervisorError`` where the host refuses."""
+    settings = config.load(config_path, state_dir=state_dir, socket=socket_path, environ=os.environ, uid=os.geteuid())
+    directory = settings.agent.state_dir
+    lock = _own(directory)
+    activated = _is_activated()
+    listener = _LISTEN_FDS_START if activated else _listen(settings)
+    for fd in (lock, listener):
+        os.set_inheritable(fd, True)
+    kept = keeper.Settings(
+        agent_argv=[sys.executable, "-I", "-m", "supervisor.daemon"],
+        agent_environ={AGENT_VARIABLE: msgspec.json.encode(settings).decode()},
+        log_dir=f"{directory}/logs",
+        tracking=settings.tasks.tracking,
+        cgroup="supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest(),
+        allowed_users=list(settings.tasks.allowed_users),
+        shutdown_timeout=settings.agent.shutdown_timeout,
+        listen_fds=[listener],
+        socket_path=None if activated else settings.api.socket,
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
+    argv = [sys.executable, "-I", "-m", "supervisor.keeper"]
+    process.execute(argv, environ | keeper.to_environ(kept))
+
+
+def _own(directory: str) -> int:
+    try:
+        return service.lock_directory(directory)
+    except BlockingIOError as exc:
+        raise SupervisorError(f"cannot use {directory}: the supervisor with {exc.strerror} owns it") from None
+    except OSError as exc:
+        raise SupervisorError(f"cannot use {directory}: {exc.strerror}; see --state-dir") from None
+
+
+def _is_activated() -> bool:
+    """Whether the service manager handed over a listening socket (sd_listen_fds(3))."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0"
+
+
+def _listen(settings: Settings) -> int:
+    path = settings.api.socket
+    try:
+        return service.listen_unix(path, settings.api.mode, settings.api.socket_group).detach()
+    except OSError as exc:
+        why = exc.strerror or os.strerror(exc.errno or errno.EIO)
+        raise SupervisorError(f"cannot listen on {path}: {why}; see --socket") from None
