@@ -1,0 +1,45 @@
+"""``supervisor agent``: becomes the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from .group import Command
+
+HELP = """Run the agent in the foreground: it starts, watches and stops the tasks of this host.
+
+Logs go to stderr: for people on a terminal, as JSON otherwise. SIGTERM or SIGINT stops every task within
+`shutdown_timeout` and then ends with status 0; a second one cuts the stop timeouts short.
+"""
+
+EPILOG = """\b
+Example:
+  supervisor agent --config /etc/supervisor/agent.toml
+"""
+
+
+def command(name: str) -> click.Command:
+    """The command under that name."""
+    return Command(
+        name,
+        callback=run,
+        help=HELP,
+        short_help="Run the agent in the foreground",
+        epilog=EPILOG,
+        params=[
+            click.Option(["--config"], metavar="FILE", help="The configuration, in TOML; every key is optional."),
+            click.Option(["--state-dir"], metavar="DIR", help="Where records are kept; overrides `agent.state_dir`."),
+            click.Option(
+                ["--socket"],
+                metavar="PATH",
+                help="The unix socket to listen on; overrides SUPERVISOR_SOCKET and `api.socket`.",
+            ),
+        ],
+    )
+
+
+def run(config: str | None, state_dir: str | None, socket: str | None) -> None:
+    """Hand over to the daemon, which does not return; ``ConfigError`` if it is told something wrong."""
+    from supervisor.daemon import start
+
+    start(config, state_dir, socket)

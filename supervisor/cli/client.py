@@ -1,0 +1,179 @@
+"""The agent's HTTP API from the caller's side: one request per connection, over the unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from .failures import AgentRefused, AgentUnreachable
+
+TARGET = "AmazonEC2ContainerServiceV20141113"
+ANSWER_TIMEOUT = 60.0
+"""Seconds without a byte after which the agent counts as gone; a stream is then opened anew."""
+ATTEMPTS = 3
+"""How often a request is sent that does no harm when it arrives twice."""
+REPEATABLE = frozenset({"DescribeTaskDefinition", "DescribeTasks", "ListTasks", "RunTask", "StopTask"})
+"""RunTask is among them because every one carries a ``clientToken``."""
+STREAM_FAILURES = 10
+"""How many connections in a row may fail before one line came from the stream."""
+STREAM_PAUSE = 0.2
+"""Seconds before a stream is opened anew."""
+
+BROKEN = (OSError, http.client.HTTPException)
+"""What a conversation can end with when the agent goes away in the middle of it."""
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        """Raises ``AgentUnreachable`` with the reason."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(self.path)
+        except PermissionError as exc:
+            remedy = "run this as root or as a member of the socket's group"
+            raise AgentUnreachable(self.path, "permission denied", remedy) from exc
+        except OSError as exc:
+            raise AgentUnreachable(self.path, _reason(exc)) from exc
+
+    def exchange(self, method: str, target: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
+        """Send a request and return the response, its body unread."""
+        try:
+            self.request(method, target, body, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            # The agent refuses a body that is too large before it has read all of it: its answer is there.
+            response = self.response_class(self.sock, method=method)
+            response.begin()
+            return response
+        return self.getresponse()
+
+
+class Client:
+    """Speaks to the agent at one socket."""
+
+    def __init__(self, socket_path: str, *, pause: Callable[[float], None] = time.sleep) -> None:
+        """``pause`` waits between attempts to open a stream."""
+        self.socket_path = socket_path
+        self._pause = pause
+
+    def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Perform an ECS operation and return its reply.
+
+        Sent again if the connection breaks without an answer and the operation can bear it. Raises
+        ``AgentRefused`` for an ECS error, ``AgentUnreachable`` if there is no answer.
+        """
+        if operation == "RunTask" and not body.get("clientToken"):
+            body = {**body, "clientToken": os.urandom(16).hex()}
+        attempts = ATTEMPTS if operation in REPEATABLE else 1
+        while True:
+            attempts -= 1
+            try:
+                return self._post(operation, body)
+            except TimeoutError as exc:
+                raise self._unanswered(f"no answer within {ANSWER_TIMEOUT:.0f} s") from exc
+            except BROKEN as exc:
+                if not attempts:
+                    raise self._unanswered("it closed the connection before it answered") from exc
+
+    def watch(self, cluster: str | None, tasks: list[str], timeout: float | None = None) -> Iterator[dict[str, Any]]:
+        """The state of the tasks now, and again after each change, without end.
+
+        Each item is a DescribeTasks reply with ``windows``, the stop windows that are running. A stream that
+        breaks is opened anew and begins with the present state, so an item can come twice. Raises
+        ``TimeoutError`` after ``timeout`` seconds, ``AgentRefused``, and ``AgentUnreachable`` after several
+        failures in a row.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        query = [("cluster", cluster)] if cluster else []
+        target = "/v1/tasks/watch?" + urlencode(query + [("task", task) for task in tasks])
+        failures = 0
+        while True:
+            try:
+                for line in self._lines(target, deadline):
+                    failures = 0
+                    if line.strip():
+                        yield self._decode(line)
+                failure = AgentUnreachable(self.socket_path, "it keeps closing the stream")
+            except AgentUnreachable as exc:
+                failure = exc
+            except BROKEN as exc:
+                failure = AgentUnreachable(self.socket_path, _reason(exc))
+            pause = min(STREAM_PAUSE, _time_left(deadline))
+            failures += 1
+            if failures >= STREAM_FAILURES:
+                raise failure
+            self._pause(pause)
+
+    def _post(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        connection = Connection(self.socket_path, ANSWER_TIMEOUT)
+        try:
+            headers = {"X-Amz-Target": f"{TARGET}.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+            with connection.exchange("POST", "/", json.dumps(body).encode("ascii"), **headers) as response:
+                return self._accepted(response, operation)
+        finally:
+            connection.close()
+
+    def _lines(self, target: str, deadline: float | None) -> Iterator[bytes]:
+        """The lines of one stream, until it ends or breaks; a line cut off by the end is dropped."""
+        connection = Connection(self.socket_path, _time_left(deadline))
+        try:
+            connection.connect()
+            stream = connection.sock
+            with connection.exchange("GET", target) as response:
+                if response.status != http.HTTPStatus.OK:
+                    self._accepted(response, "DescribeTasks")
+                while (line := response.readline()).endswith(b"\n"):
+                    yield line
+                    stream.settimeout(_time_left(deadline))
+        finally:
+            connection.close()
+
+    def _accepted(self, response: http.client.HTTPResponse, operation: str) -> dict[str, Any]:
+        """The reply in the response; ``AgentRefused`` if it is an error."""
+        reply = self._decode(response.read())
+        if response.status == http.HTTPStatus.OK:
+            return reply
+        code = str(reply.get("__type", response.status)).rpartition("#")[2]
+        raise AgentRefused(code, str(reply.get("message", response.reason)), operation)
+
+    def _decode(self, text: bytes) -> dict[str, Any]:
+        try:
+            reply = json.loads(text)
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            why = "what answers there does not speak as the agent does"
+            raise AgentUnreachable(self.socket_path, why, "name the agent's own socket with --socket")
+        return reply
+
+    def _unanswered(self, why: str) -> AgentUnreachable:
+        remedy = "the request may have been carried out: look before sending it again"
+        return AgentUnreachable(self.socket_path, why, remedy)
+
+
+def _time_left(deadline: float | None) -> float:
+    """How long the next read may take; ``TimeoutError`` if the deadline has passed."""
+    if deadline is None:
+        return ANSWER_TIMEOUT
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return min(left, ANSWER_TIMEOUT)
+
+
+def _reason(exc: Exception) -> str:
+    """The system's words for it, in lower case as part of a sentence."""
+    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,106 @@
+"""How a stop goes on, container by container, as far as the caller can see it. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .output import one_line
+
+KILLED = 137
+"""128 + SIGKILL."""
+NEAR = 0.1
+"""Seconds by which our estimate of a deadline may be late: what told us of it was on its way for a moment."""
+
+
+class ContainerStop:
+    """One container of a task that is being stopped. Instants are monotonic, of the caller's own clock."""
+
+    def __init__(self, name: str, asked_at: float) -> None:
+        self.name = one_line(name)
+        self.state = "PENDING"
+        self.ended: str | None = None
+        """How it ended; None until then."""
+        self.stop_timeout = 0.0
+        self.deadline: float | None = None
+        """When SIGKILL comes; None while no window runs."""
+        self._signalled_at = asked_at
+        self.exit_code: int | None = None
+        """Of the main process, which may have ended before its container."""
+
+    def take(self, container: dict[str, Any], window: dict[str, Any] | None, now: float) -> None:
+        """What the agent says of it at ``now``. Its end is taken once; a new stream repeats it."""
+        if self.ended is not None:
+            return
+        self.state = one_line(str(container.get("lastStatus", self.state)))
+        self.exit_code = container.get("exitCode")
+        if window is not None:
+            if self.deadline is None:
+                self._signalled_at = now - (window["stopTimeout"] - window["remaining"])
+            self.stop_timeout = window["stopTimeout"]
+            self.deadline = now + window["remaining"]
+        if self.state == "STOPPED":
+            self.ended = self._how(container.get("reason"), now)
+
+    def remaining(self, now: float) -> float:
+        """Seconds of the window that are left."""
+        return 0.0 if self.deadline is None else max(0.0, self.deadline - now)
+
+    @property
+    def phase(self) -> str:
+        """Where it is, without numbers that change by themselves."""
+        if self.ended is not None:
+            return self.ended
+        if self.exit_code == KILLED:
+            return "main process killed"
+        if self.exit_code is not None:
+            return f"main process exited {self.exit_code}, what it left is being stopped"
+        if self.deadline is not None:
+            return "stopping"
+        return self.state.lower()
+
+    def describe(self, now: float) -> str:
+        """The phase, with the time that is left."""
+        if self.ended is not None or self.deadline is None:
+            return self.phase
+        return f"{self.phase}, SIGKILL in {self.remaining(now):.1f} s"
+
+    def _how(self, reason: str | None, now: float) -> str:
+        """``exited 0 after 0.4 s``, ``killed after 3.0 s (137)``, with the record's reason if that says more."""
+        after = f"after {max(0.0, now - self._signalled_at):.1f} s"
+        ran_out = self.deadline is not None and now >= self.deadline - NEAR
+        if self.exit_code is None:
+            how = f"ended {after}, exit code not known"
+        elif ran_out and self.exit_code == KILLED:
+            how = f"killed {after} ({KILLED})"
+        elif ran_out:
+            how = f"exited {self.exit_code}, what it left was killed {after}"
+        else:
+            how = f"exited {self.exit_code} {after}"
+        return how if ran_out or not reason else f"{how}: {one_line(reason)}"
+
+
+class StopProgress:
+    """A task that is being stopped, fed with the lines of the agent's stream."""
+
+    def __init__(self, task: dict[str, Any], asked_at: float) -> None:
+        """``task`` is StopTask's reply, ``asked_at`` when it was asked for."""
+        self.task = task
+        self.containers = [ContainerStop(one["name"], asked_at) for one in task.get("containers", [])]
+        for stop, container in zip(self.containers, task.get("containers", []), strict=True):
+            stop.state = one_line(str(container.get("lastStatus", stop.state)))
+            if stop.state == "STOPPED":
+                stop.ended = f"had ended before, exit code {container.get('exitCode', 'not known')}"
+
+    @property
+    def done(self) -> bool:
+        """Whether every process of the task was seen to be gone."""
+        return bool(self.task.get("lastStatus") == "STOPPED")
+
+    def take(self, task: dict[str, Any], windows: list[dict[str, Any]], now: float) -> None:
+        """The state of the task at ``now``, with the stop windows that are running."""
+        self.task = task
+        containers = {one["name"]: one for one in task.get("containers", [])}
+        running = {window["containerName"]: window for window in windows}
+        for stop in self.containers:
+            if stop.name in containers:
+                stop.take(containers[stop.name], running.get(stop.name), now)

@@ -1,0 +1,63 @@
+"""``supervisor stop-task``: the operation, and ``--wait`` to see it through."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from .client import Client
+from .failures import CommandError
+from .operations import Body, OperationCommand
+from .output import print_json, say
+from .progress import StopProgress
+from .views import View, shown
+
+INTERRUPTED = 130
+
+
+def command(name: str) -> click.Command:
+    """The command under that name."""
+    wait = click.Option(
+        ["--wait"],
+        is_flag=True,
+        help="Show on stderr how the containers stop, and print the record when the task is STOPPED.",
+    )
+    return OperationCommand(name, "StopTask", stop, own=[wait])
+
+
+def stop(client: Client, body: Body, own: dict[str, Any]) -> None:
+    """Ask for the stop; print the reply at once, or with ``--wait`` the record when it is over."""
+    asked_at = time.monotonic()
+    reply = client.call("StopTask", body)
+    if own["wait"]:
+        reply = {"task": follow(client, body.get("cluster"), reply["task"], asked_at)}
+    print_json(reply)
+
+
+def follow(client: Client, cluster: str | None, task: dict[str, Any], asked_at: float) -> dict[str, Any]:
+    """Show the stop until the task is STOPPED; its last record. Ctrl-C ends the showing, not the stop."""
+    progress = StopProgress(task, asked_at)
+    arn = task["taskArn"]
+    try:
+        with shown(progress) as view:
+            view.refresh()
+            if not progress.done:
+                _watch(client, cluster, arn, progress, view)
+    except KeyboardInterrupt:
+        options = f"--cluster {cluster} --tasks {arn}" if cluster else f"--tasks {arn}"
+        say(f"supervisor: the stop goes on; 'supervisor wait tasks-stopped {options}' waits for its end")
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    return progress.task
+
+
+def _watch(client: Client, cluster: str | None, arn: str, progress: StopProgress, view: View) -> None:
+    """Feed the stream to the progress until the task is STOPPED."""
+    for reply in client.watch(cluster, [arn]):
+        if not reply["tasks"]:
+            raise CommandError(f"cannot follow the stop of {arn}: the agent no longer has a record of it")
+        progress.take(reply["tasks"][0], reply.get("windows", []), time.monotonic())
+        view.refresh()
+        if progress.done:
+            return
