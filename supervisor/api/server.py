@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from supervisor import __version__, shapes
 from supervisor.agent.service import Caller, Service
 from supervisor.api.actions import ACTIONS
-from supervisor.errors import ClientError, SerializationError, SupervisorError, UnknownOperationError
+from supervisor.errors import ClientError, SupervisorError, UnknownOperationError
 from supervisor.log import get_logger
 from supervisor.shapes.requests import DescribeTasks
 
@@ -51,12 +51,10 @@ def application(service: Service) -> Starlette:
     """The ASGI application."""
 
     async def operate(request: Request) -> Response:
-        operation = _operation(request)
-        action = ACTIONS.get(operation)
         body = await _body(request)
+        operation = _operation(request)
         asked = shapes.parse_request(operation, body)
-        if action is None:
-            raise UnknownOperationError(f"cannot do {operation}: this agent has no such operation")
+        action = ACTIONS[operation]
         return _reply(await action.handler(service, asked, _caller(request)))
 
     async def watch(request: Request) -> Response:
@@ -91,12 +89,16 @@ def _operation(request: Request) -> str:
     return target.removeprefix(TARGET_PREFIX)
 
 
+class BodyTooLargeError(ClientError):
+    """More than ``MAX_BODY``. What is left of it is not read, so nothing else can come over this connection."""
+
+
 async def _body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise ClientError(f"cannot take the body: at most {MAX_BODY} bytes are allowed")
+            raise BodyTooLargeError(f"cannot take the body: at most {MAX_BODY} bytes are allowed")
     return bytes(body)
 
 
@@ -131,8 +133,7 @@ async def _lines(first: Any, replies: AsyncIterator[Any]) -> AsyncIterator[bytes
 
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, SupervisorError)
-    # A body that was not read to its end would be taken for the next request.
-    headers = {"connection": "close"} if isinstance(error, SerializationError | ClientError) else None
+    headers = {"connection": "close"} if isinstance(error, BodyTooLargeError) else None
     return _reply(shapes.render_error(error), error.http_status, headers)
 
 

@@ -60,7 +60,7 @@ class ContainerStop:
 
     def describe(self, now: float) -> str:
         """The phase, with the time that is left."""
-        if self.ended is not None or self.deadline is None:
+        if self.ended is not None or self.deadline is None or self.exit_code == KILLED:
             return self.phase
         return f"{self.phase}, SIGKILL in {self.remaining(now):.1f} s"
 

@@ -47,6 +47,7 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
     argv = [sys.executable, "-I", "-m", "supervisor.keeper"]
+    process.reset_signals()  # what our parent blocked would stay blocked, and a SIGTERM never reach the keeper
     process.execute(argv, environ | keeper.to_environ(kept))
 
 
