@@ -1,0 +1,147 @@
+"""The table by its whole product, and whole lives by their story. Any life at random: ``test_lifecycle_lives``."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from supervisor.errors import IllegalTransition
+from supervisor.lifecycle import (
+    TRANSITIONS,
+    DependencyFailed,
+    Effect,
+    Event,
+    RunEvent,
+    Spawn,
+    Stop,
+    run_id_of,
+    step,
+)
+from supervisor.model import LastStatus
+from tests.lives import (
+    CREATED,
+    TASK_ID,
+    Happening,
+    asked,
+    container_of,
+    emptied,
+    exited,
+    lost,
+    play,
+    run,
+    signalled,
+    spawn_failed,
+    spawned,
+    task_of,
+)
+
+PENDING, RUNNING, STOPPED = LastStatus.PENDING, LastStatus.RUNNING, LastStatus.STOPPED
+SPAWN, STOP = Spawn("main", run("main")), Stop(run("main"))
+
+LIVES: dict[str, tuple[Happening, ...]] = {
+    "waiting": (),
+    "asked for": (CREATED,),
+    "running": (CREATED, spawned("main", 1001)),
+    "over": (CREATED, spawned("main", 1001), exited("main", 1002, 0)),
+    "stopped": (CREATED, spawned("main", 1001), exited("main", 1002, 0), emptied("main", 1003)),
+}
+EVENTS: dict[str, Happening] = {
+    "Created": CREATED,
+    "StopRequested": asked(1010),
+    "Spawned": spawned("main", 1010),
+    "SpawnFailed": spawn_failed("main", 1010),
+    "Signalled": signalled("main", 1010),
+    "Exited": exited("main", 1010, 3),
+    "Emptied": emptied("main", 1010),
+    "Lost": lost("main", 1010),
+    "DependencyFailed": (1010, DependencyFailed("main", "other")),
+}
+REFUSED = None
+ANSWERS: dict[str, dict[str, tuple[LastStatus, list[Effect]] | None]] = {
+    "waiting": {
+        "Created": (PENDING, [SPAWN]),
+        "StopRequested": (STOPPED, []),
+        # No run of it exists, so these are of another, and what they find ready is a container that starts.
+        "Spawned": (PENDING, [SPAWN]),
+        "SpawnFailed": (PENDING, [SPAWN]),
+        "Signalled": (PENDING, [SPAWN]),
+        "Exited": (PENDING, [SPAWN]),
+        "Emptied": (PENDING, [SPAWN]),
+        "Lost": (PENDING, [SPAWN]),
+        "DependencyFailed": (STOPPED, []),
+    },
+    "asked for": {
+        "Created": (PENDING, []),
+        "StopRequested": (PENDING, [STOP]),
+        "Spawned": (RUNNING, []),
+        "SpawnFailed": (STOPPED, []),
+        "Signalled": (PENDING, []),
+        "Exited": REFUSED,
+        "Emptied": REFUSED,
+        "Lost": (STOPPED, []),
+        "DependencyFailed": (STOPPED, []),
+    },
+    "running": {
+        "Created": (RUNNING, []),
+        "StopRequested": (RUNNING, [STOP]),
+        "Spawned": (RUNNING, []),
+        "SpawnFailed": REFUSED,
+        "Signalled": (RUNNING, []),
+        "Exited": (RUNNING, [STOP]),
+        "Emptied": (STOPPED, []),
+        "Lost": (STOPPED, []),
+        "DependencyFailed": REFUSED,
+    },
+    "over": {
+        "Created": (RUNNING, []),
+        "StopRequested": (RUNNING, [STOP]),
+        "Spawned": (RUNNING, []),
+        "SpawnFailed": REFUSED,
+        "Signalled": (RUNNING, []),
+        "Exited": (RUNNING, []),
+        "Emptied": (STOPPED, []),
+        "Lost": (STOPPED, []),
+        "DependencyFailed": REFUSED,
+    },
+    "stopped": dict.fromkeys(EVENTS, (STOPPED, [])),
+}
+
+
+def test_the_product_names_every_event() -> None:
+    classes = {cls for cls in [*Event.__subclasses__(), *RunEvent.__subclasses__()] if cls is not RunEvent}
+    assert set(EVENTS) == {cls.__name__ for cls in classes}
+    assert set().union(*TRANSITIONS.values()) == classes
+    assert set(TRANSITIONS) == set(LastStatus)
+
+
+@pytest.mark.parametrize(("life", "event"), list(itertools.product(LIVES, EVENTS)))
+def test_every_status_answers_every_event(life: str, event: str) -> None:
+    task, _ = play(task_of(container_of("main")), *LIVES[life])
+    now, happened = EVENTS[event]
+    answer = ANSWERS[life][event]
+    if answer is REFUSED:
+        with pytest.raises(IllegalTransition, match=rf"^cannot pass from \w+ to \w+ on {event}$"):
+            step(task, happened, now)
+        return
+    after, effects = step(task, happened, now)
+    assert (after.containers[0].last_status, effects) == answer
+
+
+@pytest.mark.parametrize(
+    ("status", "event"), [(s, e) for s in LastStatus for e in EVENTS if type(EVENTS[e][1]) in TRANSITIONS[s]]
+)
+def test_every_entry_of_the_table_is_needed(status: LastStatus, event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, happened = EVENTS[event]
+    life = {PENDING: "asked for", RUNNING: "running", STOPPED: "stopped"}[status]
+    task, _ = play(task_of(container_of("main")), *LIVES[life])
+    monkeypatch.delitem(TRANSITIONS[status], type(happened))
+    with pytest.raises(IllegalTransition):
+        step(task, happened, now)
+
+
+def test_a_run_id_is_made_and_not_drawn() -> None:
+    assert run_id_of(TASK_ID, "main", 1) == run("main")
+    assert len({run_id_of(TASK_ID, name, number) for name in ("main", "side") for number in (1, 2)}) == 4
+    assert len(run("main")) == 32
+    assert int(run("main"), 16)
