@@ -24,6 +24,7 @@ LINK_FD = 3
 _CHUNK = 256 * 1024
 _SPACING = 0.05
 _BACKOFF_MOST = 10.0
+_DOUBLINGS = 16  # beyond which a float would in the end overflow
 """Seconds between two starts: the first for an agent that had served, doubled up to the most for one that never did."""
 
 
@@ -43,6 +44,7 @@ class AgentProcess:
         self._link: socket.socket | None = None
         self._decoder = wire.Decoder.at_keeper()
         self._unsent = bytearray()
+        self._refused = False
         self.pid = 0
         self.greeted = False
         self.has_served = False
@@ -57,17 +59,25 @@ class AgentProcess:
         self.greeted = False
         self._decoder = wire.Decoder.at_keeper()
         self._unsent.clear()
-        ours, theirs = socket.socketpair()
+        self._refused = False
         try:
-            self.pid = process.fork(functools.partial(self._become, os.getpid(), theirs.fileno()))
-            self._pidfd = process.open_child(self.pid)
+            ours, theirs = socket.socketpair()
+        except OSError as exc:
+            self._give_up(exc)
+            return
+        pid = 0
+        try:
+            pid = process.fork(functools.partial(self._become, os.getpid(), theirs.fileno()))
+            self._pidfd = process.open_child(pid)
         except OSError as exc:
             ours.close()
-            self._log.warning("agent_not_started", error=str(exc))
-            self._try_later()
+            if pid:
+                process.kill_child(pid)  # reaped with the orphans
+            self._give_up(exc)
             return
         finally:
             theirs.close()
+        self.pid = pid
         ours.setblocking(False)
         self._link = ours
         self._poller.watch(self._pidfd, select.EPOLLIN, Priority.REQUEST, self._over)
@@ -83,7 +93,7 @@ class AgentProcess:
             os.dup2(fd, high + offset)
         for offset in range(len(fds)):
             os.dup2(high + offset, LINK_FD + offset)
-        os.closerange(LINK_FD + len(fds), 2**31 - 1)
+        process.close_from(LINK_FD + len(fds))
         process.reset_signals()
         process.execute(self._settings.agent_argv, {**os.environ, **self._settings.agent_environ})
 
@@ -113,8 +123,10 @@ class AgentProcess:
         self._receive()
 
     def _receive(self) -> bool:
-        """Take a chunk of requests; False at the end of the link."""
+        """Take a chunk of requests; False at the end of the link, and for ever after a frame that was refused."""
         assert self._link is not None
+        if self._refused:
+            return False
         try:
             data = self._link.recv(_CHUNK)
         except BlockingIOError:
@@ -130,6 +142,7 @@ class AgentProcess:
                 self._handle(message)
         except WireError as exc:
             self._log.warning("frame_refused", error=str(exc))
+            self._refused = True
             self._poller.forget(self._link.fileno())
             self.kill()
             return False
@@ -146,7 +159,7 @@ class AgentProcess:
             return
         assert self._link is not None
         # What it had asked for before it died was committed, perhaps acknowledged: carry it out before the next
-        # agent asks what there is. A refused frame ends the link, and with it this loop.
+        # agent asks what there is.
         while self._receive():
             pass
         self._poller.forget(self._link.fileno())
@@ -162,8 +175,13 @@ class AgentProcess:
         self._try_later()
         self._ended()
 
+    def _give_up(self, error: OSError) -> None:
+        self._log.warning("agent_not_started", error=str(error))
+        self._fruitless += 1
+        self._try_later()
+
     def _try_later(self) -> None:
-        delay = min(_SPACING * 2**self._fruitless, _BACKOFF_MOST)
+        delay = min(_SPACING * 2 ** min(self._fruitless, _DOUBLINGS), _BACKOFF_MOST)
         self.start_at = time.monotonic() + delay
 
     def greet(self) -> None:

@@ -49,13 +49,13 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
             cgroup.enter(birth.cgroup)
         stage = "log"
         _open_streams(spec, birth.log_dir)
-        os.closerange(_REPORT_FD + 1, 2**31 - 1)
+        process.close_from(_REPORT_FD + 1)
         stage = "ulimits"
         _limit(spec, birth)
         stage = "user"
         user = process.find_user(spec.user)
-        if "*" not in birth.allowed_users and not {user.name, str(user.uid)} & set(birth.allowed_users):
-            raise PermissionError(errno.EPERM, f"user {user.name!r} is not in tasks.allowed_users")
+        if (refusal := process.refusal_of(user, birth.allowed_users)) is not None:
+            raise PermissionError(errno.EPERM, refusal)
         process.change_user(user)
         stage = "workingDirectory"
         os.chdir(spec.cwd)

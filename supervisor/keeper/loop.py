@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from supervisor import wire
@@ -29,6 +30,8 @@ from supervisor.posix import proc, process, service
 _DRAIN_PATIENCE = 2.0
 _DRAIN_RESERVE = 1.0
 """Seconds of the budget kept back for the kills at its end, and for recording them."""
+_LOOK_AGAIN = 0.05
+"""Seconds until a look that failed (no descriptor left, say) is tried again."""
 _GIVE_UP = 5.0
 """Seconds beyond the budget after which the keeper ends with what is left named, and status 1."""
 
@@ -49,12 +52,13 @@ class Keeper:
         self._asked_to_end = 0
         self._drain_seq = 0
         self._patient_until: float | None = None
+        self._windows_end = 0.0
         self._give_up_at = 0.0
         self._status: int | None = None
         self._fd_limits = process.raise_fd_limit()
         process.become_subreaper()
         self._agent = AgentProcess(self._poller, self._log, settings, self._handle, self._agent_ended)
-        self._tracking, why = choose(settings.tracking, settings.cgroup, self._reap_orphans, lambda: self._agent.pid)
+        self._tracking, why = choose(settings.tracking, settings.cgroup, lambda: self._agent.pid)
         self.runs = Runs(self._poller, self._tracking, self._emit, self._birth)
         self._log.info("keeper_started", pid=os.getpid(), tracking=self._tracking.name, why=why)
 
@@ -65,8 +69,9 @@ class Keeper:
         gc.freeze()
         while self._status is None:
             self._poller.wait(self._next_at())
+            self._guarded(self._look)
             now = time.monotonic()
-            self.runs.tick(now)
+            self._guarded(self._tick)
             if self._agent.start_at is not None and now >= self._agent.start_at:
                 self._agent.start()
             if self.draining:
@@ -80,6 +85,8 @@ class Keeper:
 
     def _next_at(self) -> float | None:
         instants = [self.runs.next_at(), self._agent.start_at]
+        if self.runs.look_owed:
+            instants.append(time.monotonic() + _LOOK_AGAIN)
         if self.draining:
             instants += [self._patient_until, self._give_up_at]
         return min((at for at in instants if at is not None), default=None)
@@ -104,8 +111,8 @@ class Keeper:
     # requests of the agent (verbs.Host)
 
     def _handle(self, message: Any) -> None:
-        verbs.handle(self, message)
-        self.runs.tick(time.monotonic())  # a thousand spawns in one chunk make no kill late
+        self._guarded(lambda: verbs.handle(self, message))
+        self._guarded(self._tick)  # a thousand spawns in one chunk make no kill late
 
     def answer_hello(self) -> None:
         """Everything not yet stored, in order; from now on also what is new."""
@@ -158,22 +165,42 @@ class Keeper:
 
     def _woken(self, fd: int) -> None:
         os.read(fd, 65536)
-        if self._reap_orphans():
-            self.runs.look()
+        self.runs.owe_look()
         while self._asked_to_end:
             self._asked_to_end -= 1
             self._drain()
 
-    def _reap_orphans(self) -> bool:
+    def _look(self) -> None:
+        """Reap, then see who is empty."""
+        if self.runs.look_owed:
+            self._reap_orphans()
+            self.runs.look()
+
+    def _tick(self) -> None:
+        self.runs.tick(time.monotonic())
+
+    def _stop_all(self) -> None:
+        if unasked := self.runs.stop_all():
+            self._log.warning("agent_not_draining", left=unasked)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """A host without descriptors or memory must not end the keeper: looks are owed, and kills are repeated."""
+        try:
+            step()
+        except OSError as exc:
+            self._log.warning("step_failed", step=getattr(step, "__name__", "request"), error=str(exc))
+
+    def _reap_orphans(self) -> None:
         """Reap inherited processes; the main processes and the agent are kept for those that await them."""
         kept = self.runs.main_pids() | {self._agent.pid}
-        reaped = False
         while (pid := process.peek_any()) is not None:
             if pid in kept:
                 # A kept zombie hides the others behind it: ask each child that is not to be kept.
-                return sum(process.reap(pid) for pid in proc.children() if pid not in kept) > 0 or reaped
-            reaped = process.reap(pid)
-        return reaped
+                for child in proc.children():
+                    if child not in kept:
+                        process.reap(child)
+                return
+            process.reap(pid)
 
     # the end
 
@@ -182,15 +209,17 @@ class Keeper:
         if self.draining:
             self._log.warning("drain_cut_short", left=self.runs.named())
             self.runs.cap_all(now)
-            self.runs.stop_all()
-            self.runs.tick(now)
+            self._guarded(self._stop_all)
+            self._guarded(self._tick)
             self._patient_until = None
+            self._give_up_at = min(self._give_up_at, now + _GIVE_UP)
             return
         self.draining = True
         budget = self._settings.shutdown_timeout
         self._log.info("drain_started", budget=budget, runs=len(self.runs))
         service.notify("STOPPING=1")
-        self.runs.cap_all(now + budget - min(_DRAIN_RESERVE, budget / 10))
+        self._windows_end = now + budget - min(_DRAIN_RESERVE, budget / 10)
+        self.runs.cap_all(self._windows_end)
         self._tell_draining()
         self._patient_until = now + min(_DRAIN_PATIENCE, budget / 2)
         self._give_up_at = now + budget + _GIVE_UP
@@ -200,11 +229,10 @@ class Keeper:
         self._drain_seq = self._seq
 
     def _go_on_draining(self, now: float) -> None:
-        if self._drain_seq not in self._events:
-            self._patient_until = None
-        elif self._patient_until is not None and now >= self._patient_until:
-            self._log.warning("agent_not_draining", left=self.runs.named())
-            self.runs.stop_all()
+        if self._patient_until is not None and self._drain_seq not in self._events:
+            self._patient_until = self._windows_end  # it knows; what it has not stopped by then is stopped all the same
+        if self._patient_until is not None and now >= self._patient_until:
+            self._guarded(self._stop_all)
             self._patient_until = None
         if not len(self.runs) and not self._agent.pid and not self._events:
             self._status = 0

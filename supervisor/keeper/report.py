@@ -14,6 +14,7 @@ class Log:
 
     def __init__(self) -> None:
         self._stderr = Stderr()
+        self._is_terminal = self._stderr.isatty()
 
     def info(self, event: str, **facts: Any) -> None:
         """Something happened as it should."""
@@ -26,7 +27,7 @@ class Log:
     def _write(self, level: str, event: str, facts: dict[str, Any]) -> None:
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"
-        if self._stderr.is_terminal:
+        if self._is_terminal:
             told = " ".join(f"{key}={value}" for key, value in facts.items())
             self._stderr.write(f"{stamp} [{level:<8}] {event:<30} logger=keeper {told}\n")
         else:

@@ -19,6 +19,8 @@ from supervisor.keeper.tracking import Tracking
 from supervisor.posix import proc, process
 
 PIDS_TOLD = 32
+_SPARE_FDS = 32
+"""Descriptors that no run may take: what looks at processes, kills them and starts an agent needs some for a moment."""
 
 Emit = Callable[..., None]
 
@@ -50,8 +52,12 @@ class Runs:
         self._tracking = tracking
         self._emit = emit
         self._birth = birth
+        self._most_fds = process.fd_limit()
+        self.look_owed = False
+        """Something has happened after which a run may be empty: ``look`` before anything else is done."""
         self._runs: dict[str, Run] = {}
-        self._over: set[Run] = set()
+        self._over: dict[Run, None] = {}
+        """Those whose main process is over, in the order in which they ended."""
         self._due: list[tuple[float, str]] = []
         """A heap of (instant, run id). An entry whose run has another ``kill_at`` by now is stale, and skipped."""
 
@@ -68,7 +74,7 @@ class Runs:
 
     def named(self) -> list[dict[str, Any]]:
         """For people: what is left."""
-        return [{"task": run.task, "container": run.container, "pid": run.pid} for run in self._runs.values()]
+        return [_name(run) for run in self._runs.values()]
 
     # asked for by the agent
 
@@ -78,7 +84,7 @@ class Runs:
             return
         try:
             self._tracking.prepare(spec.run, spec.task)
-            report, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            report, theirs = self._pipe()
         except OSError as exc:
             self._refuse(spec, "cgroup", exc)
             return
@@ -91,6 +97,7 @@ class Runs:
             return
         finally:
             os.close(theirs)
+        pidfd = None
         try:
             pidfd = process.open_child(pid)
             stat = proc.read_stat(pid)
@@ -98,13 +105,25 @@ class Runs:
             run = Run(spec, pid, pidfd, report, stat.start_time)
             run.events = self._tracking.watch(run)
         except OSError as exc:  # no descriptor left: without one it cannot be stopped properly, so it does not run
-            process.kill_child(pid)
+            process.kill_child(pid)  # reaped with the orphans
             os.close(report)
+            if pidfd is not None:
+                os.close(pidfd)
             self._refuse(spec, "fork", exc)
             return
         self._runs[run.id] = run
         self._poller.watch(report, select.EPOLLIN, Priority.EXIT, functools.partial(self._read_report, run))
-        self._poller.watch(pidfd, select.EPOLLIN, Priority.EXIT, functools.partial(self._main_over, run))
+        # Edges only: a traced process that is dead but owed to its tracer stays readable, and has nothing to tell yet.
+        mask = select.EPOLLIN | select.EPOLLET
+        self._poller.watch(pidfd, mask, Priority.EXIT, functools.partial(self._main_over, run))
+
+    def _pipe(self) -> tuple[int, int]:
+        ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        if max(ours, theirs) + _SPARE_FDS < self._most_fds:  # the kernel gives the lowest number that is free
+            return ours, theirs
+        os.close(ours)
+        os.close(theirs)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def _refuse(self, spec: wire.Spawn, stage: str, exc: OSError) -> None:
         self._tracking.release(spec.run, spec.task)
@@ -119,11 +138,12 @@ class Runs:
         if run := self._runs.get(run_id):
             self._follow(run, stopping.request(run.plan, time.monotonic(), timeout))
 
-    def stop_all(self) -> None:
-        """Every run that is not being stopped yet, with its own window (and no later than its cap)."""
-        for run in list(self._runs.values()):
-            if run.plan.window is None:
-                self._follow(run, stopping.request(run.plan, time.monotonic()))
+    def stop_all(self) -> list[dict[str, Any]]:
+        """Each run that is not being stopped yet, with its own window (and no later than its cap). Who they were."""
+        unasked = [run for run in self._runs.values() if run.plan.window is None]
+        for run in unasked:
+            self._follow(run, stopping.request(run.plan, time.monotonic()))
+        return [_name(run) for run in unasked]
 
     def cap_all(self, at: float) -> None:
         """No deadline later than ``at``."""
@@ -162,19 +182,24 @@ class Runs:
             self._emit(wire.SpawnFailed, run=run.id, stage=stage, errno=number, detail=detail)
             return
         self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal)
-        self._over.add(run)
+        self._over[run] = None
         if run.events is not None:  # not before: only a look reads it, and unread it stays ready
-            self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.look)
-        self.look()
-        if run.id in self._runs:
-            self._follow(run, stopping.outlived(run.plan, time.monotonic()))
+            self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.owe_look)
+        self.look_owed = True
+
+    def owe_look(self) -> None:
+        """Something has changed for some run: one look will do for all that change at once."""
+        self.look_owed = True
 
     def look(self) -> None:
-        """See which of those whose main process is over have become empty."""
+        """See which of those whose main process is over have become empty; what is left of others gets the signal."""
         for run in self._tracking.empty(self._over) if self._over else ():
             assert isinstance(run, Run)
             self._end(run)
             self._emit(wire.Emptied, run=run.id)
+        for run in self._over:
+            self._follow(run, stopping.outlived(run.plan, time.monotonic()))
+        self.look_owed = False
 
     def _end(self, run: Run) -> None:
         """Nothing is left: only now is the main process reaped, and its pid free for others."""
@@ -184,7 +209,7 @@ class Runs:
         self._tracking.release(run.id, run.task)
         os.close(run.pidfd)
         del self._runs[run.id]
-        self._over.discard(run)
+        self._over.pop(run, None)
 
     # told by the clock
 
@@ -242,3 +267,7 @@ class Runs:
             deadline=deadline,
             pids=pids[:PIDS_TOLD],
         )
+
+
+def _name(run: Run) -> dict[str, Any]:
+    return {"task": run.task, "container": run.container, "pid": run.pid}

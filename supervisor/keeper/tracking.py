@@ -10,6 +10,7 @@ fork, setsid and exec, meaningless to the kernel), ``SUPERVISOR_CONTAINER_ID`` i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Collection, Iterable
@@ -23,6 +24,9 @@ Process = tuple[int, int]
 
 _ROUNDS = 32
 """Looks at the processes until no new one turns up; a fork storm faster than that meets the next pass."""
+
+_NOT_TOLD = "?"
+"""In the place of a run's id: the orphan may be anybody's."""
 
 
 class Tracked(Protocol):
@@ -72,26 +76,30 @@ class Tracking(Protocol):
         """The keeper ends."""
 
 
-def choose(wanted: str, name: str, reap: Callable[[], bool], agent_pid: Callable[[], int]) -> tuple[Tracking, str]:
+def choose(wanted: str, name: str, agent_pid: Callable[[], int]) -> tuple[Tracking, str]:
     """The tracking to use and why. ``OSError`` where ``cgroup`` is wanted and cannot be had."""
     if wanted == "descent":
-        return DescentTracking(reap, agent_pid), "configured"
+        return DescentTracking(agent_pid), "configured"
     own = cgroup.own()
     why_not = "no cgroup v2 is mounted" if own is None else cgroup.why_unusable(own)
     if own is not None and why_not is None:
-        return CgroupTracking(f"{own}/{name}"), f"cgroup v2 below {own}"
+        return CgroupTracking(f"{own}/{name}", agent_pid), f"cgroup v2 below {own}"
     if wanted == "cgroup":
         raise OSError(None, why_not)
-    return DescentTracking(reap, agent_pid), why_not or ""
+    return DescentTracking(agent_pid), why_not or ""
 
 
 class CgroupTracking:
-    """One cgroup for each run, below one for each task."""
+    """One cgroup for each run, below one for each task.
+
+    A process of root can leave its cgroup. So the keeper's own children are looked at as well: descent finds it.
+    """
 
     name = "cgroup"
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, agent_pid: Callable[[], int]) -> None:
         self._root = root
+        self._descent = DescentTracking(agent_pid)
         self._events: dict[str, int] = {}
 
     def _path(self, run: str, task: str) -> str:
@@ -104,9 +112,10 @@ class CgroupTracking:
         return self._path(run, task)
 
     def births_tag(self, run: str) -> int | None:
-        return None
+        return self._descent.births_tag(run)
 
     def watch(self, run: Tracked) -> int | None:
+        self._descent.watch(run)
         fd = self._events[run.id] = cgroup.open_events(self._path(run.id, run.task))
         return fd
 
@@ -115,7 +124,8 @@ class CgroupTracking:
             cgroup.thaw(self._path(run.id, run.task))
 
     def empty(self, runs: Collection[Tracked]) -> list[Tracked]:
-        return [run for run in runs if not cgroup.read_events(self._events[run.id])[0]]
+        unpopulated = [run for run in runs if not cgroup.read_events(self._events[run.id])[0]]
+        return self._descent.empty(unpopulated) if unpopulated else []
 
     def signal(self, run: Tracked, signum: int) -> list[int]:
         path = self._path(run.id, run.task)
@@ -128,7 +138,7 @@ class CgroupTracking:
             for pid in new:
                 reached[pid] = None
                 self._signal_member(path, pid, signum)
-        return list(reached)
+        return list(reached) + self._descent.signal(run, signum, but=reached)
 
     def _signal_member(self, path: str, pid: int, signum: int) -> None:
         pidfd = process.open_if(pid, lambda: cgroup.contains(path, pid))
@@ -141,12 +151,25 @@ class CgroupTracking:
             os.close(pidfd)
 
     def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+        reached = {}
         for run in runs:
+            path = self._path(run.id, run.task)
+            # A moment later nobody could tell whom it was that had to be killed; a zombie is not in the list.
+            reached[run.id] = list(dict.fromkeys(([] if run.over else [run.pid]) + cgroup.pids(path)))
             process.send(run.pidfd, signal.SIGKILL)  # it may not have entered the group yet
-            cgroup.kill(self._path(run.id, run.task))
-        return {run.id: cgroup.pids(self._path(run.id, run.task)) for run in runs}
+            with contextlib.suppress(OSError):  # the group was removed by its own processes, say
+                cgroup.kill(path)
+        # One by one as well: cgroup.kill signals leader threads, and one that has ended while others of its process
+        # live takes no notice.
+        for run in runs:
+            for pid in reached[run.id]:
+                self._signal_member(self._path(run.id, run.task), pid, signal.SIGKILL)
+        for run in self._descent.with_orphans(runs):
+            reached[run.id] = list(dict.fromkeys(reached[run.id] + self._descent.kill([run])[run.id]))
+        return reached
 
     def release(self, run: str, task: str) -> None:
+        self._descent.release(run, task)
         if (fd := self._events.pop(run, None)) is not None:
             os.close(fd)
         cgroup.remove(self._path(run, task))
@@ -161,8 +184,7 @@ class DescentTracking:
 
     name = "descent"
 
-    def __init__(self, reap: Callable[[], bool], agent_pid: Callable[[], int]) -> None:
-        self._reap = reap
+    def __init__(self, agent_pid: Callable[[], int]) -> None:
         self._agent_pid = agent_pid
         self._runs: dict[str, Tracked] = {}
         self._tags: dict[int, str] = {}
@@ -193,31 +215,51 @@ class DescentTracking:
         return
 
     def empty(self, runs: Collection[Tracked]) -> list[Tracked]:
-        # A look at /proc is not atomic: a process that forks and exits can be missed. But one that was there when
-        # the look began and was not found has died meanwhile, and its last living ancestor's death, or its own,
-        # was of a child of ours. So a look during which no child of ours died has missed nobody.
-        for _ in range(_ROUNDS):
-            left = self._members()
-            if not self._reap():
-                return [run for run in runs if not left[run.id]]
-        return []
+        # Whatever lives of a run whose main process is over lives below a child of ours, and a dead child has nobody
+        # below it: our own children are all that must be looked at. Only we take from their list, and who is given to
+        # us meanwhile comes at its end; a zombie counts until it is reaped, and its SIGCHLD brings the next look.
+        owners = set(self._orphans_now().values())
+        return [] if _NOT_TOLD in owners else [run for run in runs if run.id not in owners]
 
-    def signal(self, run: Tracked, signum: int) -> list[int]:
-        reached = self._until_no_new([run], (signum, signal.SIGCONT))
+    def _orphans_now(self) -> dict[Process, str | None]:
+        """Our own children beside main processes and the agent, each with the run that it comes from."""
+        mains = {run.pid: run for run in self._runs.values()}
+        orphans: dict[Process, str | None] = {}
+        for pid in proc.children():
+            if pid in mains or pid == self._agent_pid() or (stat := proc.read_stat(pid)) is None:
+                continue
+            key = (pid, stat.start_time)
+            owner = self._orphans.get(key) or self._owner(stat, mains)
+            # Of a process that has just died its environment does not tell any more whose it was.
+            orphans[key] = _NOT_TOLD if owner is None and stat.state == "Z" else owner
+        self._orphans = orphans
+        return orphans
+
+    def with_orphans(self, runs: Collection[Tracked]) -> list[Tracked]:
+        """Of these runs, those that processes among our own children come from."""
+        owners = set(self._orphans_now().values())
+        return [run for run in runs if run.id in owners]
+
+    def signal(self, run: Tracked, signum: int, but: Collection[int] = ()) -> list[int]:
+        reached = self._until_no_new([run], (signum, signal.SIGCONT), but)
         return [pid for pid, _ in reached[run.id]]
 
     def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+        for run in runs:
+            process.kill_group(run.pid)  # a chain of forks too short-lived to be met one by one
         stopped = self._until_no_new(runs, (signal.SIGSTOP,))
         for members in stopped.values():
             for pid, start_time in members:
                 process.send_identified(pid, start_time, signal.SIGKILL)
         return {run: [pid for pid, _ in members] for run, members in stopped.items()}
 
-    def _until_no_new(self, runs: Collection[Tracked], signums: Iterable[int]) -> dict[str, set[Process]]:
+    def _until_no_new(
+        self, runs: Collection[Tracked], signums: Iterable[int], but: Collection[int] = ()
+    ) -> dict[str, set[Process]]:
         reached: dict[str, set[Process]] = {run.id: set() for run in runs}
         for _ in range(_ROUNDS):
             members = self._members()
-            new = {run: members[run] - seen for run, seen in reached.items()}
+            new = {run: {one for one in members[run] - seen if one[0] not in but} for run, seen in reached.items()}
             if not any(new.values()):
                 break
             for run, some in new.items():
@@ -227,32 +269,22 @@ class DescentTracking:
         return reached
 
     def _members(self) -> dict[str, set[Process]]:
-        """The living processes of every run, as one look at /proc shows them."""
-        stats = proc.snapshot()
-        below: dict[int, list[int]] = {}
-        for stat in stats.values():
-            below.setdefault(stat.ppid, []).append(stat.pid)
-        mains = {run.pid: run for run in self._runs.values()}
+        """The living processes of every run: our children and what is below them, whatever else the host runs."""
         members: dict[str, set[Process]] = {run: set() for run in self._runs}
-        orphans: dict[Process, str | None] = {}
-        for pid in below.get(os.getpid(), ()):
-            stat = stats[pid]
-            if pid in mains:
-                run: str | None = mains[pid].id
-            elif pid == self._agent_pid():
+        orphans = self._orphans_now()
+        roots = [((run.pid, run.start_time), run.id, run.over) for run in self._runs.values()]
+        roots += [(key, owner, False) for key, owner in orphans.items() if owner in members]
+        for root, owner, over in roots:
+            if over:
                 continue
-            else:
-                key = (pid, stat.start_time)
-                run = orphans[key] = self._orphans.get(key) or self._owner(stat, mains)
-            if run is None or run not in members:
-                continue
-            tree = [pid]
+            tree = [root]
             while tree:
                 one = tree.pop()
-                tree += below.get(one, ())
-                if not (one in mains and mains[one].over):
-                    members[run].add((one, stats[one].start_time))
-        self._orphans = orphans
+                if one in members[owner]:
+                    continue
+                members[owner].add(one)
+                below = map(proc.read_stat, proc.children_of(one[0]))
+                tree += [(stat.pid, stat.start_time) for stat in below if stat is not None]
         return members
 
     def _owner(self, orphan: proc.Stat, mains: dict[int, Tracked]) -> str | None:

@@ -44,9 +44,10 @@ def _list(host: Host, _: wire.List) -> None:
 
 
 def _spawn(host: Host, spec: wire.Spawn) -> None:
+    if not _ID.fullmatch(spec.run):
+        raise WireError("cannot accept Spawn: its run is not an id")
     sound = (
-        _ID.fullmatch(spec.run)
-        and _ID.fullmatch(spec.task)
+        _ID.fullmatch(spec.task)
         and _NAME.fullmatch(spec.container)
         and spec.argv
         and spec.log_driver in _DRIVERS
@@ -57,7 +58,9 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         and all(name in process.RLIMITS for name, _, _ in spec.ulimits)
     )
     if not sound:
-        raise WireError("cannot accept Spawn: a member is out of its bounds")
+        # What is wrong with one request is the end of that run, not of an agent that would only send it again.
+        host.runs.refuse(spec, "request", errno.EINVAL, "a member of the request is out of its bounds")
+        return
     if host.draining:
         host.runs.refuse(spec, "drain", errno.ESHUTDOWN, "the supervisor is shutting down")
         return

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 from collections.abc import Iterator
+
+from supervisor.posix import process
 
 
 def own() -> str | None:
@@ -40,9 +43,9 @@ def why_unusable(directory: str) -> str | None:
     try:
         if not os.path.exists(f"{probe}/cgroup.kill"):
             return "the kernel has no cgroup.kill (Linux 5.14 and later have it)"
-        # Moving a process needs write access to the group that it comes from as well.
-        if not os.access(f"{directory}/cgroup.procs", os.W_OK):
-            return f"cannot write {directory}/cgroup.procs"
+        # Moving a process needs rights to the group that it comes from as well, and fails below a threaded group.
+        if not process.succeeds(functools.partial(enter, probe)):
+            return f"cannot move a process to a cgroup in {directory}"
         return None
     finally:
         os.rmdir(probe)
@@ -69,8 +72,10 @@ def read_events(fd: int) -> tuple[bool, bool]:
     """Whether a live process is in the group or below it, and whether it is frozen. Zombies do not count as live."""
     try:
         text = os.pread(fd, 256, 0)
-    except OSError:  # ENODEV: the group itself is gone
-        return False, False
+    except OSError as exc:
+        if exc.errno == errno.ENODEV:  # the group itself is gone
+            return False, False
+        raise
     return b"populated 1" in text, b"frozen 1" in text
 
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 FILE_LOCKS = "Max file locks"
 
+_HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+"""CONFIG_PROC_CHILDREN: without it, who is whose child is read from every process of the host."""
+
 
 class Stat(NamedTuple):
     """Some fields of ``/proc/PID/stat`` (proc_pid_stat(5))."""
@@ -23,7 +26,7 @@ def read_stat(pid: int) -> Stat | None:
     """The process's ``stat``, or None if there is no such process."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # hidepid: not ours
         return None
     try:
         text = os.read(fd, 1024)
@@ -45,14 +48,26 @@ def snapshot() -> dict[int, Stat]:
     return found
 
 
-def children() -> list[int]:
-    """The pids of this process's own children, zombies among them."""
-    me = os.getpid()
+def children_of(pid: int) -> list[int]:
+    """The pids of the process's children, zombies among them; none where it is gone.
+
+    Whole where none of them is reaped meanwhile, as our own are not but by us: newcomers come at the end of the list.
+    """
+    if not _HAS_CHILDREN:
+        return [stat.pid for stat in snapshot().values() if stat.ppid == pid]
+    found: list[int] = []
     try:
-        with open(f"/proc/{me}/task/{me}/children") as file:
-            return [int(pid) for pid in file.read().split()]
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
-        return [stat.pid for stat in snapshot().values() if stat.ppid == me]
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += [int(one) for one in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return found
+    return found
+
+
+def children() -> list[int]:
+    """The pids of our own children."""
+    return children_of(os.getpid())
 
 
 def read_environ(pid: int) -> dict[bytes, bytes]:

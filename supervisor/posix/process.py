@@ -8,7 +8,7 @@ import os
 import pwd
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, NoReturn
 
 from supervisor.posix import proc
@@ -61,9 +61,27 @@ def fork(target: Callable[[], NoReturn]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def succeeds(attempt: Callable[[], None]) -> bool:
+    """Whether the attempt, made in a child of its own, raises no ``OSError``. Waits for it."""
+
+    def child() -> NoReturn:
+        try:
+            attempt()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+
+    return os.waitpid(fork(child), 0)[1] == 0
+
+
 def execute(argv: list[str], environ: dict[str, str]) -> NoReturn:
     """Become that program, looked up in the PATH of ``environ`` where its name has no slash."""
     os.execvpe(argv[0], argv, environ)
+
+
+def close_from(fd: int) -> None:
+    """Close every descriptor from that number on: one system call, or a bounded loop where there is none."""
+    os.closerange(fd, fd_limit())
 
 
 def open_child(pid: int) -> int:
@@ -177,6 +195,11 @@ def raise_fd_limit() -> tuple[int, int]:
     return before
 
 
+def fd_limit() -> int:
+    """The number that no descriptor of ours can reach."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def reset_signals() -> None:
     """Every disposition as the kernel made it, nothing blocked. What was pending takes effect now."""
     for number in signal.valid_signals():
@@ -205,7 +228,7 @@ def find_user(text: str | None) -> User:
     if text is None:
         return _user_of(os.geteuid(), os.getegid())
     name, _, group = text.partition(":")
-    if name.isdigit():
+    if _is_number(name):
         user = _user_of(int(name), None)
     else:
         try:
@@ -216,8 +239,22 @@ def find_user(text: str | None) -> User:
         user = User(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
     if not group:
         return user
-    gid = int(group) if group.isdigit() else _gid_of(group)
+    gid = int(group) if _is_number(group) else _gid_of(group)
     return user._replace(gid=gid, groups=[gid])
+
+
+def refusal_of(user: User, allowed: Collection[str]) -> str | None:
+    """Why tasks may not run as that user, or None. ``allowed``: names or uids, ``*`` for every user.
+
+    A group named beside an allowed user must be one of that user's: else it would be a way to any file of the host.
+    """
+    if "*" in allowed:
+        return None
+    if not {user.name, str(user.uid)} & set(allowed):
+        return f"user {user.name!r} is not in tasks.allowed_users"
+    if user.gid not in find_user(str(user.uid)).groups:
+        return f"group {user.gid} is not one of user {user.name!r}"
+    return None
 
 
 def _user_of(uid: int, gid: int | None) -> User:
@@ -228,6 +265,10 @@ def _user_of(uid: int, gid: int | None) -> User:
         return User(str(uid), uid, gid, [gid], "/", "/bin/sh")
     gid = entry.pw_gid if gid is None else gid
     return User(entry.pw_name, uid, gid, os.getgrouplist(entry.pw_name, gid), entry.pw_dir, entry.pw_shell)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _gid_of(name: str) -> int:
@@ -246,3 +287,9 @@ def change_user(user: User) -> None:
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
+
+
+def kill_group(leader: int) -> None:
+    """SIGKILL for the process group of our own child, not reaped yet: no fork in it escapes."""
+    with contextlib.suppress(OSError):
+        os.killpg(leader, signal.SIGKILL)

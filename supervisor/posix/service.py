@@ -7,6 +7,7 @@ import errno
 import fcntl
 import grp
 import os
+import select
 import socket
 import stat
 
@@ -65,27 +66,41 @@ def listen_unix(path: str, mode: int, group: str | None) -> socket.socket:
 
 
 class Stderr:
-    """Lines to standard error that never make the writer wait: what does not fit into the pipe is dropped."""
+    """Lines to standard error that never make the writer wait: what a full pipe or terminal does not take is dropped.
+
+    Enough of a text stream for a logging library to write to.
+    """
 
     def __init__(self) -> None:
-        self.is_terminal = os.isatty(2)
+        # A regular file is never full, and two descriptions of one would write over each other.
+        self._always = stat.S_ISREG(os.fstat(2).st_mode)
         self._socket: socket.socket | None = None
-        self._fd = 2
-        if stat.S_ISREG(os.fstat(2).st_mode):
-            return  # never full; and two descriptions of one file would write over each other
-        try:
-            # A description of our own: O_NONBLOCK on the shared one would change it for everybody.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            self._fd = os.open("/proc/self/fd/2", flags)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._socket = socket.socket(fileno=os.dup(2))  # journald hands out a socket
+        self._fd = 2 if self._always else self._own_description()
 
-    def write(self, line: str) -> None:
+    def _own_description(self) -> int:
+        """O_NONBLOCK on the shared description would change it for everybody; a socket has a flag for each message."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        with contextlib.suppress(OSError):
+            return os.open("/proc/self/fd/2", flags)
+        if stat.S_ISSOCK(os.fstat(2).st_mode):  # journald hands out a socket
+            self._socket = socket.socket(fileno=os.dup(2))
+        return 2  # another user's pipe
+
+    def isatty(self) -> bool:
+        """Whether a person reads it as it comes."""
+        return os.isatty(2)
+
+    def write(self, text: str) -> int:
         """Write the line, or drop it."""
-        data = line.encode(errors="backslashreplace")
+        data = text.encode(errors="backslashreplace")
         with contextlib.suppress(OSError):
             if self._socket is not None:
                 self._socket.send(data, socket.MSG_DONTWAIT)
-            else:
+            elif self._fd != 2 or self._always:
                 os.write(self._fd, data)
+            elif select.select([], [2], [], 0)[1]:
+                os.write(2, data[: select.PIPE_BUF])  # a pipe that is ready takes as much without waiting
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
