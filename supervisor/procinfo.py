@@ -19,8 +19,10 @@ def describe(pids: Iterable[int]) -> str:
 def _describe(pid: int) -> str | None:
     try:
         process = psutil.Process(pid)
-        name, status = process.name(), process.status()
-    except psutil.Error:
+        status = process.status()
+        with open(f"/proc/{pid}/comm", errors="replace") as file:  # psutil would read the command line, which can hang
+            name = file.read().rstrip("\n")
+    except (psutil.Error, OSError):
         return None
     tracer = _tracer(pid)
     if tracer is not None:
@@ -34,7 +36,7 @@ def _describe(pid: int) -> str | None:
 
 def _tracer(pid: int) -> str | None:
     try:
-        with open(f"/proc/{pid}/status") as file:
+        with open(f"/proc/{pid}/status", errors="replace") as file:
             tracer = next((int(line.split()[1]) for line in file if line.startswith("TracerPid:")), 0)
         return f"{tracer} ({psutil.Process(tracer).name()})" if tracer else None
     except (OSError, psutil.Error):

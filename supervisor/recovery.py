@@ -12,8 +12,8 @@ from collections.abc import Set as AbstractSet
 from supervisor.lifecycle import Created, Effect, Event, Lost, Spawn, Stop, step
 from supervisor.model import Container, DesiredStatus, LastStatus, Task
 
-LOST = "Exit code unknown: the process was not found again after the keeper that had started it ended"
-LEFT_LOST = "What the main process had left behind was not found again after the keeper that had started it ended"
+LOST = "Exit code unknown: the keeper that had started the process ended, and nobody has held it since"
+LEFT_LOST = "The keeper that had started it ended, and nobody has held since what the main process had left behind"
 NEVER_STARTED = "Never started: the task was stopped first"
 
 

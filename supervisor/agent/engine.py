@@ -231,7 +231,9 @@ class Engine:
         self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, _Change))
 
     async def _commit(self, draft: Draft) -> None:
-        changed = {task_id: task for task_id, task in draft.tasks.items() if self._live.get(task_id) != task}
+        # Whatever can fail comes before the save: an effect of what is stored must not be lost.
+        requests = [self._request(task, effect) for task, effect in draft.effects]
+        changed = {task_id: task for task_id, task in draft.tasks.items() if self.task(task_id) != task}
         if changed or draft.definitions:
             save = self._store.save
             await asyncio.get_running_loop().run_in_executor(
@@ -239,8 +241,8 @@ class Engine:
             )
         for task in changed.values():
             self._publish(task)
-        for task, effect in draft.effects:
-            self._carry_out(task, effect)
+        for request in requests:
+            self._send(request)
         if not self._live:
             self.emptied.set()
 
@@ -264,15 +266,15 @@ class Engine:
             if container.run_id is not None:
                 self._by_run[container.run_id] = task.task_id
 
-    def _carry_out(self, task: Task, effect: lifecycle.Effect) -> None:
-        match effect:
-            case lifecycle.Stop(run_id=run_id, timeout=timeout):
-                self._send(wire.Stop(run_id, timeout))
-            case lifecycle.Spawn(container=name, run_id=run_id):
-                family, _, revision = task.task_definition_arn.rpartition("/")[2].rpartition(":")
-                definition = self._store.definition(family, int(revision))
-                assert definition is not None, "a task's definition is stored before it, and kept"
-                self._send(spawn_request(task, definition, name, run_id))
+    def _request(self, task: Task, effect: lifecycle.Effect) -> wire.Request:
+        """What the keeper is asked for an effect."""
+        if isinstance(effect, lifecycle.Stop):
+            return wire.Stop(effect.run_id, effect.timeout)
+        family, _, revision = task.task_definition_arn.rpartition("/")[2].rpartition(":")
+        definition = self._store.definition(family, int(revision))
+        if definition is None:
+            raise StoreError(f"cannot start {effect.container!r}: its task definition is not in the store")
+        return spawn_request(task, definition, effect.container, effect.run_id)
 
     async def prune(self, before: float, limit: int) -> list[str]:
         """Drop records of tasks that stopped before that Unix time, between two commits; their ids."""

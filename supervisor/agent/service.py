@@ -74,7 +74,7 @@ class Service:
 
     def _check_users(self, definition: TaskDefinition) -> None:
         """Users that do not exist here, or that tasks may not run as, are refused before anything depends on them."""
-        allowed = set(self._settings.tasks.allowed_users)
+        allowed = self._settings.tasks.allowed_users
         for index, container in enumerate(definition.container_definitions):
             path = f"containerDefinitions[{index}].user"
             try:
@@ -83,8 +83,8 @@ class Service:
                 raise ClientError(f"{path}: {exc.args[0]} on this host; create it or name another") from None
             if os.geteuid() != 0 and user.uid != os.geteuid():
                 raise ClientError(f"{path}: the supervisor does not run as root and can run tasks only as itself")
-            if "*" not in allowed and not {user.name, str(user.uid)} & allowed:
-                raise ClientError(f"{path}: tasks may not run as {user.name!r}; see allowed_users in the configuration")
+            if (refusal := process.refusal_of(user, allowed)) is not None:
+                raise ClientError(f"{path}: {refusal}")
 
     async def describe_task_definition(self, request: requests.DescribeTaskDefinition, _: Caller) -> dict[str, Any]:
         """One revision, or the latest active one."""

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import uuid
+from typing import TextIO, cast
 
 import msgspec
 
@@ -20,6 +21,7 @@ from supervisor.clock import SystemClock
 from supervisor.config import Settings
 from supervisor.daemon.start import AGENT_VARIABLE
 from supervisor.errors import SupervisorError
+from supervisor.posix.service import Stderr
 from supervisor.store import Store
 
 LINK_FD = 3
@@ -29,7 +31,7 @@ SOCKET_FD = 4
 def main() -> int:
     """The exit status of the agent: 0 only at the end of a drain."""
     settings = msgspec.json.decode(os.environ.pop(AGENT_VARIABLE), type=Settings)
-    log.configure()
+    log.configure(cast("TextIO", Stderr()))  # a reader that has stopped reading must not stop the API
     try:
         asyncio.run(Agent(settings).run())
     except SupervisorError as exc:

@@ -27,6 +27,7 @@ _LISTEN_FDS_START = 3
 
 def start(config_path: str | None, state_dir: str | None, socket_path: str | None) -> NoReturn:
     """Become the keeper. ``ConfigError`` for wrong settings, ``SupervisorError`` where the host refuses."""
+    _open_standard_streams()
     settings = config.load(config_path, state_dir=state_dir, socket=socket_path, environ=os.environ, uid=os.geteuid())
     directory = settings.agent.state_dir
     lock = _own(directory)
@@ -49,6 +50,13 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
     argv = [sys.executable, "-I", "-m", "supervisor.keeper"]
     process.reset_signals()  # what our parent blocked would stay blocked, and a SIGTERM never reach the keeper
     process.execute(argv, environ | keeper.to_environ(kept))
+
+
+def _open_standard_streams() -> None:
+    """Where one of 0, 1, 2 came closed, the lock or the socket would take its number, and log lines go there."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def _own(directory: str) -> int:

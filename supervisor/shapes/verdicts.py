@@ -209,6 +209,8 @@ def _log_configuration(given: LogConfiguration | None, path: str) -> model.LogCo
         if name not in LOG_OPTIONS[given.log_driver]:
             raise ClientError(f"{path}.options[{shown(name)}]: {given.log_driver} does not support it; remove it")
         check_text(value, f"{path}.options[{shown(name)}]", ClientError)
+        if not value.isprintable():  # a line end would be the end of journald's header
+            raise ClientError(f"{path}.options[{shown(name)}]: contains a control character; remove it")
     if given.secret_options:
         raise ClientError(f"{path}.secretOptions: {NOT_YET}")
     return model.LogConfiguration(log_driver=given.log_driver, options=options)
