@@ -89,6 +89,9 @@ class ApiTable(Table, frozen=True, kw_only=True):
     socket_group: Annotated[str | None, msgspec.Meta(description="the name of a group of this host")] = None
     """Group of the socket; None leaves it to the agent's own."""
 
+    strict: Annotated[bool, msgspec.Meta(description="true or false")] = False
+    """Refuse also what only ECS refuses."""
+
     @property
     def mode(self) -> int:
         """``socket_mode`` as `os.chmod` takes it."""

@@ -7,6 +7,12 @@
       |   - InvalidParameterError    InvalidParameterException
       |   - ClusterNotFoundError     ClusterNotFoundException
       |   - UnsupportedFeatureError  UnsupportedFeatureException
+      |   - ConflictError            ConflictException, with the ARNs that a ``clientToken`` made
+      |   - ResourceNotFoundError    ResourceNotFoundException
+      |   - ServiceNotFoundError     ServiceNotFoundException
+      |   - LimitExceededError       LimitExceededException
+      |   - ClusterContainsTasksError               ClusterContainsTasksException
+      |   - ClusterContainsContainerInstancesError  ClusterContainsContainerInstancesException
       |   - SerializationError       SerializationException
       |   - UnknownOperationError    UnknownOperationException
       + StoreError                   the record could not be written or read
@@ -18,6 +24,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 
@@ -26,6 +33,8 @@ class SupervisorError(Exception):
 
     code: ClassVar[str] = "ServerException"
     http_status: ClassVar[int] = 500
+    members: Mapping[str, object] = {}
+    """What the body of the error has beside its code and text."""
 
 
 class ClientError(SupervisorError):
@@ -42,7 +51,7 @@ class InvalidParameterError(ClientError):
 
 
 class ClusterNotFoundError(ClientError):
-    """The cluster named is not this agent's."""
+    """No cluster of that name is ACTIVE here."""
 
     code = "ClusterNotFoundException"
 
@@ -54,6 +63,57 @@ class UnsupportedFeatureError(ClientError):
     """ECS knows this; a host that runs processes does not."""
 
     code = "UnsupportedFeatureException"
+
+
+class ConflictError(ClientError):
+    """The ``clientToken`` belongs to another request; ``resourceIds`` are the tasks that it made."""
+
+    code = "ConflictException"
+
+    def __init__(self, message: str, resource_ids: Iterable[str]) -> None:
+        super().__init__(message)
+        self.members = {"resourceIds": list(resource_ids)}
+
+
+class ResourceNotFoundError(ClientError):
+    """The ARN names nothing that is here."""
+
+    code = "ResourceNotFoundException"
+
+
+class ServiceNotFoundError(ClientError):
+    """No service of that name is here."""
+
+    code = "ServiceNotFoundException"
+
+    def __init__(self, message: str = "Service not found.") -> None:
+        super().__init__(message)
+
+
+class LimitExceededError(ClientError):
+    """With what is there already it would be too many."""
+
+    code = "LimitExceededException"
+
+
+class ClusterContainsTasksError(ClientError):
+    """A cluster with tasks that are not STOPPED cannot be deleted."""
+
+    code = "ClusterContainsTasksException"
+
+    def __init__(self, message: str = "The Cluster cannot be deleted while Tasks are active.") -> None:
+        super().__init__(message)
+
+
+class ClusterContainsContainerInstancesError(ClientError):
+    """The configured cluster is this host's own, and cannot be deleted."""
+
+    code = "ClusterContainsContainerInstancesException"
+
+    def __init__(
+        self, message: str = "The Cluster cannot be deleted while Container Instances are active or draining."
+    ) -> None:
+        super().__init__(message)
 
 
 class SerializationError(ClientError):

@@ -71,6 +71,22 @@ class DefinitionStatus(enum.StrEnum):
 
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
+    DELETE_IN_PROGRESS = "DELETE_IN_PROGRESS"
+    """Gone with the last task of it that is not STOPPED."""
+
+
+class ClusterStatus(enum.StrEnum):
+    """Of a cluster; a deleted one stays describable as INACTIVE."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+
+
+class InstanceStatus(enum.StrEnum):
+    """Of the host: whether it takes tasks."""
+
+    ACTIVE = "ACTIVE"
+    DRAINING = "DRAINING"
 
 
 class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -142,6 +158,11 @@ class PortMapping(Record, frozen=True):
     host_port: int = 0
     protocol: str = "tcp"
 
+    @property
+    def on_host(self) -> int:
+        """The port of the host: ECS lets it be left open, and here it is the container's."""
+        return self.host_port or self.container_port
+
 
 class NetworkBinding(Record, frozen=True):
     """``networkBindings[]``."""
@@ -186,10 +207,33 @@ class TaskDefinition(Record, frozen=True):
     registered_at: float
     registered_by: str | None = None
     status: DefinitionStatus = DefinitionStatus.ACTIVE
+    deregistered_at: float | None = None
+    delete_requested_at: float | None = None
     cpu: str | None = None
     memory: str | None = None
     tags: tuple[Tag, ...] = ()
     echo: dict[str, Any] = {}
+
+
+class Cluster(Record, frozen=True):
+    """A name that tasks are run under; the host is in every one."""
+
+    name: str
+    status: ClusterStatus = ClusterStatus.ACTIVE
+    tags: tuple[Tag, ...] = ()
+    echo: dict[str, Any] = {}
+    """``settings`` and ``configuration``, word for word."""
+
+
+class ContainerInstance(Record, frozen=True):
+    """This host: one record, which is seen in every cluster under an ARN of that cluster."""
+
+    instance_id: str
+    registered_at: float
+    status: InstanceStatus = InstanceStatus.ACTIVE
+    tags: tuple[Tag, ...] = ()
+    version: int = 1
+    """Grows by one with every change that a client can see."""
 
 
 class ContainerOverride(Record, frozen=True):
@@ -269,6 +313,22 @@ class Task(Record, frozen=True, kw_only=True):
     tags: tuple[Tag, ...] = ()
     client_token: str | None = None
     """Of the RunTask that made it: the same token again answers with the same tasks."""
+    request_digest: str | None = None
+    """Of that RunTask: tells the same request from another one with the same token."""
+    reserved_cpu: int = 0
+    """CPU units of the host that are the task's until it is STOPPED."""
+    reserved_memory: int = 0
+    """MiB of the host that are the task's until it is STOPPED."""
+
+    @property
+    def cluster(self) -> str:
+        """The name of its cluster."""
+        return self.cluster_arn.rpartition("/")[2]
+
+    @property
+    def revision(self) -> int:
+        """Of its task definition."""
+        return int(self.task_definition_arn.rpartition(":")[2])
 
     def container(self, name: str) -> Container:
         """The container of that name; ``KeyError`` if there is none."""

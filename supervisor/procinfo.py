@@ -1,8 +1,13 @@
-"""What psutil and ``/proc`` tell a person of a process: for words in records and logs, never for a decision."""
+"""What psutil and ``/proc`` tell of the host, and a person of a process.
+
+What is told of processes is for words in records and logs, never for a decision.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
 
 import psutil
 
@@ -67,3 +72,41 @@ def tree(pid: int) -> list[str]:
         lines.append(f"{one:>8}  {'   ' * (depth - 1) + '└─ ' if depth else ''}{command}")
         waiting += [(child, depth + 1) for child in below]
     return lines
+
+
+class LocalHost:
+    """This host: what it has, as it was when the agent started, and the ports that are in use now."""
+
+    def __init__(self) -> None:
+        self.cpu = (psutil.cpu_count() or 1) * 1024
+        """CPU units, 1024 a core."""
+        self.memory = psutil.virtual_memory().total // 2**20
+        """MiB."""
+        machine = os.uname().machine
+        self.architecture = {"aarch64": "arm64"}.get(machine, machine)
+
+    def bound_ports(self) -> frozenset[tuple[int, str]]:
+        """Ports that somebody listens on, with ``tcp`` or ``udp``.
+
+        From ``/proc/net``: psutil would also look for the owner of each, through every process of the host.
+        """
+        listening = {"tcp": _TCP_LISTEN, "udp": _UDP_BOUND}
+        return frozenset(
+            (port, protocol)
+            for protocol, state in listening.items()
+            for table in (protocol, protocol + "6")
+            for port in _local_ports(table, state)
+        )
+
+
+_TCP_LISTEN = "0A"
+_UDP_BOUND = "07"
+
+
+def _local_ports(table: str, state: str) -> Iterator[int]:
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{table}") as file:  # no IPv6: no such table
+        next(file)
+        for line in file:
+            _, local, _, found, *_ = line.split()
+            if found == state:
+                yield int(local.rpartition(":")[2], 16)

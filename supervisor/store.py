@@ -1,11 +1,11 @@
-"""The record of tasks and task definitions: one SQLite file, WAL, every commit on the disk before it is answered.
+"""The record of tasks, definitions, clusters and the host: one SQLite file, every commit on the disk before its answer.
 
 Two connections, so that a reader never waits for a commit and sees only what is committed:
 
 =========== ==================================================== ==========================
 connection  methods                                              called from
 =========== ==================================================== ==========================
-writer      `save`, `set_meta`, `prune`                          the engine's writer thread
+writer      `save`, `prune`                                      the engine's writer thread
 reader      all others but `close`                               any other thread
 =========== ==================================================== ==========================
 
@@ -29,14 +29,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervisor.errors import InvalidParameterError, StoreError
-from supervisor.model import DesiredStatus, Task, TaskDefinition
+from supervisor.errors import StoreError
+from supervisor.model import Cluster, ContainerInstance, DefinitionStatus, DesiredStatus, Task, TaskDefinition
 
 MIGRATIONS = ("0001-initial.sql",)
 """In order; their number is the schema's version, kept in ``PRAGMA user_version``. Never changed, only added to."""
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that holds the file, a backup say."""
+
+Resource = TaskDefinition | Cluster | ContainerInstance
+"""What is recorded beside tasks."""
 
 T = TypeVar("T")
 _QUERY = re.compile(r"^-- (\w+) --\n-- .+\n((?:.+\n)+?.*;)$", re.MULTILINE)
@@ -83,38 +86,34 @@ class Store:
         rows = self._read("load_tasks", ids=json.dumps(list(ids)))
         return {task_id: self._decode(body, Task) for task_id, body in rows}
 
-    def task_ids(
+    def task_positions(
         self,
         *,
+        cluster: str,
         desired_status: DesiredStatus,
         family: str | None = None,
         started_by: str | None = None,
         launch_type: str | None = None,
-        after: str | None = None,
+        after: tuple[float, str] | None = None,
         limit: int,
-    ) -> list[str]:
-        """At most ``limit`` ids, the newest task first.
+    ) -> list[tuple[float, str]]:
+        """At most ``limit`` tasks as (``created_at``, id), the newest first.
 
-        ``after`` is the last id of the page before. Tasks that come in between are not repeated, nor are older ones
-        missed. `InvalidParameterError` if that task was pruned in the meantime: the list would be cut short unsaid.
+        ``after`` is the last of the page before, and need not exist any more. Tasks that come in between are not
+        repeated, nor are older ones missed.
         """
-        created_at = float("inf")
-        if after is not None:
-            position = self._read("find_position", task_id=after)
-            if not position:
-                raise InvalidParameterError("cannot go on with this nextToken: list again from the start")
-            created_at = position[0][0]
-        rows = self._read(
+        created_at, task_id = (float("inf"), "") if after is None else after
+        return self._read(
             "list_tasks",
+            cluster=cluster,
             desired_status=desired_status.value,
             family=family,
             started_by=started_by,
             launch_type=launch_type,
             created_at=created_at,
-            after=after or "",
+            after=task_id,
             limit=limit,
         )
-        return [task_id for (task_id,) in rows]
 
     def tasks_of_token(self, token: str) -> list[Task]:
         """The tasks that a RunTask with this ``clientToken`` made, in the order of their making."""
@@ -128,6 +127,45 @@ class Store:
             rows = self._read("load_definition", family=family, revision=revision)
         return self._decode(rows[0][0], TaskDefinition) if rows else None
 
+    def definition_positions(
+        self,
+        *,
+        status: DefinitionStatus,
+        family: str | None = None,
+        descending: bool = False,
+        after: tuple[str, int] | None = None,
+        limit: int,
+    ) -> list[tuple[str, int]]:
+        """At most ``limit`` revisions of that status as (family, revision), in that order or backwards."""
+        after_family, after_revision = (None, None) if after is None else after
+        return self._read(
+            "list_definitions_backwards" if descending else "list_definitions",
+            status=status.value,
+            family=family,
+            after_family=after_family,
+            after_revision=after_revision,
+            limit=limit,
+        )
+
+    def families(self, *, status: str, prefix: str, after: str, limit: int) -> list[str]:
+        """At most ``limit`` families, those with an ACTIVE revision, those without (INACTIVE), or ALL."""
+        rows = self._read("list_families", status=status, prefix=prefix, after=after, limit=limit)
+        return [family for (family,) in rows]
+
+    def cluster(self, name: str) -> Cluster | None:
+        """The cluster of that name, also a deleted one. None if there never was one."""
+        rows = self._read("load_cluster", name=name)
+        return self._decode(rows[0][0], Cluster) if rows else None
+
+    def cluster_names(self, *, after: str, limit: int) -> list[str]:
+        """At most ``limit`` names of ACTIVE clusters."""
+        return [name for (name,) in self._read("list_clusters", after=after, limit=limit)]
+
+    def instance(self) -> ContainerInstance | None:
+        """The host, None before the first start."""
+        rows = self._read("load_instance")
+        return self._decode(rows[0][0], ContainerInstance) if rows else None
+
     def next_revision(self, family: str) -> int:
         """A number never given before in this family, 1 for the first.
 
@@ -140,29 +178,22 @@ class Store:
             self._reserved[family] = last + 1
         return last + 1
 
-    def meta(self, key: str) -> str | None:
-        """A fact about this agent, None if it was never set."""
-        rows = self._read("load_meta", key=key)
-        return str(rows[0][0]) if rows else None
-
     # -- writer --
 
-    def save(self, tasks: Iterable[Task] = (), definitions: Iterable[TaskDefinition] = ()) -> None:
+    def save(self, tasks: Iterable[Task] = (), resources: Iterable[Resource] = ()) -> None:
         """Writes or replaces all of these in one transaction: one commit, all or none.
 
-        When it returns they are on the disk; when it raises `StoreError` nothing was changed.
+        When it returns they are on the disk; when it raises `StoreError` nothing was changed. Definitions that are to
+        be deleted go with the last task that needs them.
         """
-        families = [_definition_row(each) for each in definitions]
         rows = [_task_row(each) for each in tasks]
+        others = [_resource_row(each) for each in resources]
         with self._writer.transaction() as connection:
-            connection.executemany(self._sql["save_family"], families)
-            connection.executemany(self._sql["save_definition"], families)
+            for queries, row in others:
+                for query in queries:
+                    connection.execute(self._sql[query], row)
             connection.executemany(self._sql["save_task"], rows)
-
-    def set_meta(self, key: str, value: str) -> None:
-        """Records a fact about this agent."""
-        with self._writer.transaction() as connection:
-            connection.execute(self._sql["save_meta"], {"key": key, "value": value})
+            connection.execute(self._sql["remove_deleted_definitions"])
 
     def prune(self, before: float, limit: int) -> list[str]:
         """Removes at most ``limit`` tasks that stopped before that Unix time, the first to stop first; their ids."""
@@ -257,7 +288,9 @@ def _make_file(path: str) -> None:
 def _task_row(task: Task) -> dict[str, object]:
     return {
         "task_id": task.task_id,
+        "cluster": task.cluster,
         "family": task.family,
+        "revision": task.revision,
         "desired_status": task.desired_status.value,
         "last_status": task.last_status.value,
         "launch_type": task.launch_type,
@@ -269,13 +302,17 @@ def _task_row(task: Task) -> dict[str, object]:
     }
 
 
-def _definition_row(definition: TaskDefinition) -> dict[str, object]:
-    return {
-        "family": definition.family,
-        "revision": definition.revision,
-        "status": definition.status.value,
-        "body": msgspec.json.encode(definition).decode(),
-    }
+def _resource_row(resource: Resource) -> tuple[tuple[str, ...], dict[str, object]]:
+    """The queries that save it, and their parameters."""
+    body = msgspec.json.encode(resource).decode()
+    match resource:
+        case TaskDefinition(family=family, revision=revision, status=status):
+            row = {"family": family, "revision": revision, "status": status.value, "body": body}
+            return ("save_family", "save_definition"), row
+        case Cluster(name=name, status=cluster_status):
+            return ("save_cluster",), {"name": name, "status": cluster_status.value, "body": body}
+        case ContainerInstance(instance_id=instance_id):
+            return ("save_instance",), {"instance_id": instance_id, "body": body}
 
 
 def _sql_file(name: str) -> str:

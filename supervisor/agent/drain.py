@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from supervisor.agent.engine import Draft, Engine
+from supervisor.agent.draft import Draft
+from supervisor.agent.engine import Engine
 from supervisor.clock import Clock
 from supervisor.lifecycle import StopRequested
 from supervisor.log import get_logger
@@ -13,17 +14,21 @@ REASON = "The supervisor is shutting down"
 _log = get_logger("agent")
 
 
+def stop_live(draft: Draft, event: StopRequested, now: float) -> None:
+    """Have every task stopped that is not stopping yet, each container by its own window."""
+    for task in draft.live().values():
+        if task.desired_status is DesiredStatus.RUNNING:
+            draft.follow(task, event, now)
+
+
 async def drain(engine: Engine, clock: Clock) -> None:
     """Returns when every task is STOPPED, stored, and the keeper knows. The keeper holds the deadlines."""
     engine.draining = True
     ids: set[str] = set()
 
     def stop_all(draft: Draft) -> None:
-        for task in [*draft.drafted(), *map(draft.task, engine.live_ids())]:
-            if task is not None and task.desired_status is DesiredStatus.RUNNING:
-                draft.follow(task, StopRequested(StopCode.TERMINATION_NOTICE, REASON), clock.wall())
-            if task is not None:
-                ids.add(task.task_id)
+        ids.update(draft.live())
+        stop_live(draft, StopRequested(StopCode.TERMINATION_NOTICE, REASON), clock.wall())
 
     await engine.submit(stop_all)
     _log.info("tasks_stopping", tasks=len(ids))

@@ -11,68 +11,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from supervisor import lifecycle, recovery, wire
+from supervisor.agent.draft import Draft
 from supervisor.agent.events import narrate, translate
 from supervisor.agent.spawning import spawn_request
 from supervisor.clock import Clock
 from supervisor.errors import IllegalTransition, StoreError, SupervisorError
 from supervisor.log import get_logger
-from supervisor.model import LastStatus, Task, TaskDefinition
+from supervisor.model import LastStatus, Task
 from supervisor.store import Store
 
 T = TypeVar("T")
-Effects = list[tuple[Task, lifecycle.Effect]]
 
 _STORE_RETRY = 1.0
 """Seconds until events that could not be stored are tried again."""
 
 _log = get_logger("agent")
-
-
-class Draft:
-    """Changes that will be committed together. A draft of a draft is one change of them: all of it or nothing."""
-
-    def __init__(self, find: Callable[[str], Task | None], whole: Draft | None = None) -> None:
-        self._find = find
-        self._whole = whole
-        self.tasks: dict[str, Task] = {}
-        self.definitions: list[TaskDefinition] = []
-        self.effects: Effects = []
-
-    def task(self, task_id: str) -> Task | None:
-        """The task as this draft has it."""
-        return self.tasks.get(task_id) or self._find(task_id)
-
-    def drafted(self) -> Iterator[Task]:
-        """What is not committed yet, here and in the draft that this is a part of."""
-        yield from self.tasks.values()
-        if self._whole is not None:
-            yield from self._whole.drafted()
-
-    def add(self, task: Task, now: float) -> Task:
-        """A new task, on its way."""
-        return self.follow(task, lifecycle.Created(), now)
-
-    def follow(self, task: Task, event: lifecycle.Event, now: float) -> Task:
-        """Let the event happen to the task."""
-        task, effects = lifecycle.step(task, event, now)
-        return self.put(task, effects)
-
-    def put(self, task: Task, effects: list[lifecycle.Effect]) -> Task:
-        """A task as it is from now on, and what is to be done for it."""
-        self.tasks[task.task_id] = task
-        self.effects += [(task, effect) for effect in effects]
-        return task
-
-    def absorb(self, part: Draft) -> None:
-        """Make a part that went well one's own."""
-        self.tasks |= part.tasks
-        self.definitions += part.definitions
-        self.effects += part.effects
 
 
 class _Change:
@@ -129,9 +87,9 @@ class Engine:
         stored = self._store.tasks(task_id for task_id in ids if task_id not in live)
         return stored | live
 
-    def live_ids(self) -> list[str]:
-        """The tasks that are not STOPPED."""
-        return list(self._live)
+    def live(self) -> Mapping[str, Task]:
+        """The tasks that are not STOPPED, by id, as last committed."""
+        return self._live
 
     @contextlib.contextmanager
     def watching(self, ids: Collection[str]) -> Iterator[asyncio.Event]:
@@ -151,7 +109,7 @@ class Engine:
 
     async def recover(self, held: Collection[str]) -> None:
         """Take up what the store says was under way. ``held``: the runs that the keeper has."""
-        draft = Draft(lambda _: None)
+        draft = Draft(self)
         for task in self._store.load_unfinished():
             self._hold(task)
             draft.put(*recovery.recover(task, frozenset(held), self._clock.wall()))
@@ -177,11 +135,11 @@ class Engine:
         self._arrived.set()
 
     async def _make(self, batch: list[_Change | wire.Event]) -> None:
-        draft = Draft(self.task)
+        draft = Draft(self)
         made: list[_Change] = []
         forget = 0
-        for item in batch:
-            part = Draft(draft.task, draft)
+        for number, item in enumerate(batch, 1):
+            part = Draft(draft)
             try:
                 if isinstance(item, _Change):
                     item.result = item.change(part)
@@ -198,6 +156,10 @@ class Engine:
                 self._report(item, exc)
             else:
                 draft.absorb(part)
+            if draft.resources:  # the changes that follow read them from the store
+                self._inbox.extendleft(reversed(batch[number:]))
+                del batch[number:]
+                break
         await self._commit(draft)
         if forget:
             self._send(wire.Forget(forget))
@@ -234,10 +196,10 @@ class Engine:
         # Whatever can fail comes before the save: an effect of what is stored must not be lost.
         requests = [self._request(task, effect) for task, effect in draft.effects]
         changed = {task_id: task for task_id, task in draft.tasks.items() if self.task(task_id) != task}
-        if changed or draft.definitions:
+        if changed or draft.resources:
             save = self._store.save
             await asyncio.get_running_loop().run_in_executor(
-                self._writer, save, list(changed.values()), draft.definitions
+                self._writer, save, list(changed.values()), draft.resources
             )
         for task in changed.values():
             self._publish(task)
@@ -270,8 +232,7 @@ class Engine:
         """What the keeper is asked for an effect."""
         if isinstance(effect, lifecycle.Stop):
             return wire.Stop(effect.run_id, effect.timeout)
-        family, _, revision = task.task_definition_arn.rpartition("/")[2].rpartition(":")
-        definition = self._store.definition(family, int(revision))
+        definition = self._store.definition(task.family, task.revision)
         if definition is None:
             raise StoreError(f"cannot start {effect.container!r}: its task definition is not in the store")
         return spawn_request(task, definition, effect.container, effect.run_id)

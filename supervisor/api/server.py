@@ -20,7 +20,8 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from supervisor import __version__, shapes
-from supervisor.agent.service import Caller, Service
+from supervisor.agent.caller import Caller
+from supervisor.agent.service import Service
 from supervisor.api.actions import ACTIONS
 from supervisor.errors import ClientError, SupervisorError, UnknownOperationError
 from supervisor.log import get_logger

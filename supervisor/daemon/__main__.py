@@ -6,22 +6,23 @@ import asyncio
 import os
 import socket
 import sys
-import uuid
 from typing import TextIO, cast
 
 import msgspec
 
-from supervisor import log, shapes, wire
+from supervisor import log, wire
 from supervisor.agent import drain, history
 from supervisor.agent.engine import Engine
 from supervisor.agent.link import Link
 from supervisor.agent.service import Service
+from supervisor.agent.world import establish
 from supervisor.api.server import Server, application
 from supervisor.clock import SystemClock
 from supervisor.config import Settings
 from supervisor.daemon.start import AGENT_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.posix.service import Stderr
+from supervisor.procinfo import LocalHost
 from supervisor.store import Store
 
 LINK_FD = 3
@@ -56,7 +57,8 @@ class Agent:
         (listed,) = await link.receive()
         assert isinstance(listed, wire.Listed), "nothing else comes before hello"
         await engine.recover(listed.runs)
-        service = Service(engine, self._store, self._clock, self._settings, self._instance_arn())
+        establish(self._store, self._clock, self._settings.agent.cluster)
+        service = Service(engine, self._store, self._clock, self._settings, LocalHost())
         server = Server(application(service), serving=lambda: link.send(wire.Hello(wire.VERSION)))
         agent = self._settings.agent
         try:
@@ -92,15 +94,6 @@ class Agent:
                     await asyncio.sleep(0)  # its stops are asked for before the event: one commit stores both
                 engine.take(event)
             receiving = asyncio.ensure_future(link.receive())
-
-    def _instance_arn(self) -> str:
-        """The host's, the same for as long as the state directory lives."""
-        known = self._store.meta("container_instance_id")
-        if known is None:
-            known = uuid.uuid4().hex
-            self._store.set_meta("container_instance_id", known)
-        agent = self._settings.agent
-        return shapes.Names(agent.region, agent.account, agent.cluster).container_instance_arn(known)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from .arns import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, Names
 from .definitions import definition_from
 from .labels import StopPolicy, stop_policy
+from .pages import check_max_results, one_page, read_token
 from .parse import parse_request
 from .queries import (
     DefinitionAsked,
@@ -15,32 +16,73 @@ from .queries import (
     check_stop_task,
 )
 from .render import render_definition, render_error, render_failure, render_tags, render_task
+from .render_resources import Resources, render_cluster, render_instance
 from .requests import OPERATIONS, Request
-from .tasks import check_run_task, new_task
+from .resources import (
+    MAX_CHANGED,
+    add_tags,
+    check_definition_list,
+    check_describe_clusters,
+    check_describe_instances,
+    check_family_list,
+    check_list_instances,
+    check_several,
+    check_update_instances,
+    cluster_from,
+    find_cluster_names,
+    parse_revision,
+    parse_tagged,
+    remove_tags,
+    resource_not_found,
+)
+from .tasks import check_run_task, check_same_request, new_task, request_digest
 
 __all__ = [
     "DEFINITION_NOT_FOUND",
+    "MAX_CHANGED",
     "OPERATIONS",
     "TASK_NOT_FOUND",
     "DefinitionAsked",
     "Names",
     "Request",
+    "Resources",
     "StopPolicy",
     "TaskAsked",
     "TaskFilter",
+    "add_tags",
+    "check_definition_list",
+    "check_describe_clusters",
+    "check_describe_instances",
     "check_describe_task_definition",
     "check_describe_tasks",
+    "check_family_list",
+    "check_list_instances",
     "check_list_tasks",
+    "check_max_results",
     "check_run_task",
+    "check_same_request",
+    "check_several",
     "check_stop_reason",
     "check_stop_task",
+    "check_update_instances",
+    "cluster_from",
     "definition_from",
+    "find_cluster_names",
     "new_task",
+    "one_page",
     "parse_request",
+    "parse_revision",
+    "parse_tagged",
+    "read_token",
+    "remove_tags",
+    "render_cluster",
     "render_definition",
     "render_error",
     "render_failure",
+    "render_instance",
     "render_tags",
     "render_task",
+    "request_digest",
+    "resource_not_found",
     "stop_policy",
 ]

@@ -14,7 +14,7 @@ from supervisor.errors import ClientError, ClusterNotFoundError, InvalidParamete
 
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
-"""A family; container names are made in the same way."""
+"""A family; names of containers, volumes and clusters are made in the same way."""
 
 TASK_NOT_FOUND = "The referenced task was not found."
 DEFINITION_NOT_FOUND = "Unable to describe task definition."
@@ -23,7 +23,7 @@ MAX_SHOWN = 64
 
 
 class Names(msgspec.Struct, frozen=True):
-    """Region, account and cluster name of this agent: the fixed part of every ARN."""
+    """Region, account and the name of one cluster: the fixed part of every ARN."""
 
     region: str = "local"
     account: str = "000000000000"
@@ -52,10 +52,21 @@ class Names(msgspec.Struct, frozen=True):
         """``…:container-instance/<cluster>/<32 hex digits>``: the host."""
         return self._arn(f"container-instance/{self.cluster}/{instance_id}")
 
-    def check_cluster(self, text: str | None) -> None:
-        """``ClusterNotFoundError`` unless the text is absent, or this cluster's short name or ARN."""
-        if text is not None and text not in (self.cluster, self.cluster_arn()):
+    def of_cluster(self, text: str | None) -> Names:
+        """The names in the cluster of that short name or ARN; these very ones where the text is absent.
+
+        ``ClusterNotFoundError`` for what cannot be the name of a cluster here. Whether there is one is not asked.
+        """
+        if text is None:
+            return self
+        names = msgspec.structs.replace(self, cluster=text.removeprefix(self._arn("cluster/")))
+        if not FAMILY.fullmatch(names.cluster):
             raise ClusterNotFoundError
+        return names
+
+    def find_instance_id(self, text: str) -> str:
+        """The id in the ARN of a container instance of this cluster; any other text as it is."""
+        return text.removeprefix(self.container_instance_arn(""))
 
     def parse_task_id(self, text: str) -> str:
         """The 32 hex digits out of an id, a UUID, or an ARN with or without the cluster's name; ours only."""

@@ -100,6 +100,18 @@ def check_task_size(cpu: str | None, memory: str | None, prefix: str, error: typ
         raise error(f"{prefix}memory: expected MiB ('1024') or GB ('1 GB'), got {shown(memory)}")
 
 
+def cpu_units(text: str) -> int:
+    """CPU units, 1024 a core, of a ``cpu`` that `check_task_size` has passed."""
+    number, vcpu, _ = text.lower().partition("vcpu")
+    return round(float(number) * 1024) if vcpu else int(number)
+
+
+def mebibytes(text: str) -> int:
+    """MiB of a ``memory`` that `check_task_size` has passed."""
+    number, gigabytes, _ = text.lower().partition("gb")
+    return round(float(number) * 1024) if gigabytes else int(number)
+
+
 def check_container_size(
     cpu: int | None, memory: int | None, reservation: int | None, path: str, error: type[ClientError]
 ) -> None:

@@ -19,6 +19,7 @@ from .checks import check_tags, check_task_size, check_text, says_something
 from .containers import ContainerDefinition, MountPoint
 from .parts import Volume
 from .requests import RegisterTaskDefinition
+from .strict import check_strict
 from .verdicts import CANNOT, judge_container
 
 REFUSED = {
@@ -36,6 +37,7 @@ ALLOWED = {
 }
 """Members of the task that are kept, and their values."""
 
+MAX_CONTAINERS = 10
 COMPATIBILITIES = ("EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES")
 OBEYED = frozenset({"family", "containerDefinitions", "cpu", "memory", "tags"})
 OTHER_VOLUMES = (
@@ -54,10 +56,12 @@ def definition_from(
     revision: int,
     registered_at: float,
     registered_by: str | None = None,
+    strict: bool = False,
 ) -> model.TaskDefinition:
     """The record; ``ClientError`` for what this host cannot run or this version does not support.
 
-    ``registered_at`` is Unix time in seconds, ``registered_by`` the ARN of who asked.
+    ``registered_at`` is Unix time in seconds, ``registered_by`` the ARN of who asked. ``strict`` refuses also what
+    only ECS refuses.
     """
     if not FAMILY.fullmatch(request.family):
         raise ClientError(f"family: expected 1 to 255 letters, digits, - and _, got {shown(request.family)}")
@@ -65,7 +69,7 @@ def definition_from(
     _check_task(members)
     check_task_size(request.cpu, request.memory, "", ClientError)
     tags = check_tags(request.tags, ClientError)
-    return model.TaskDefinition(
+    definition = model.TaskDefinition(
         task_definition_arn=names.task_definition_arn(request.family, revision),
         family=request.family,
         revision=revision,
@@ -77,6 +81,9 @@ def definition_from(
         tags=tags,
         echo={name: value for name, value in members.items() if name not in OBEYED},
     )
+    if strict:
+        check_strict(definition)
+    return definition
 
 
 def _check_task(members: dict[str, Any]) -> None:
@@ -100,6 +107,8 @@ def _check_task(members: dict[str, Any]) -> None:
 def _containers(given: list[ContainerDefinition], volumes: list[Volume]) -> tuple[model.ContainerDefinition, ...]:
     if not given:
         raise ClientError("Container list cannot be empty.")
+    if len(given) > MAX_CONTAINERS:
+        raise ClientError(f"containerDefinitions: expected up to {MAX_CONTAINERS}, got {len(given)}")
     sources = _volumes(volumes)
     judged: dict[str, model.ContainerDefinition] = {}
     for index, container in enumerate(given):
@@ -112,6 +121,7 @@ def _containers(given: list[ContainerDefinition], volumes: list[Volume]) -> tupl
     if not any(container.essential for container in judged.values()):
         raise ClientError("Task definition doesn't have any essential container.")
     _check_dependencies(judged)
+    _check_ports(judged)
     return tuple(judged.values())
 
 
@@ -149,6 +159,17 @@ def _check_mount_points(points: list[MountPoint], sources: dict[str, str], path:
             )
         if point.read_only:
             raise ClientError(f"{here}.readOnly: {CANNOT}")
+
+
+def _check_ports(containers: dict[str, model.ContainerDefinition]) -> None:
+    """All containers are on the host's network: a port can be one container's only."""
+    claimed: dict[tuple[int, str], str] = {}
+    for index, container in enumerate(containers.values()):
+        for number, port in enumerate(container.port_mappings):
+            path = f"containerDefinitions[{index}].portMappings[{number}]"
+            owner = claimed.setdefault((port.on_host, port.protocol), path)
+            if owner != path:
+                raise ClientError(f"{path}: host port {port.on_host}/{port.protocol} is claimed by {owner}; change one")
 
 
 def _check_dependencies(containers: dict[str, model.ContainerDefinition]) -> None:

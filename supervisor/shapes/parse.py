@@ -25,24 +25,22 @@ from .requests import OPERATIONS, RegisterTaskDefinition, Request
 
 OTHER_OPERATIONS = frozenset(
     """
-    AssociateGatewayWithCluster ContinueServiceDeployment CreateCapacityProvider CreateCluster CreateDaemon
+    AssociateGatewayWithCluster ContinueServiceDeployment CreateCapacityProvider CreateDaemon
     CreateExpressGatewayService CreateGateway CreateService CreateTaskSet DeleteAccountSetting
-    DeleteAttributes DeleteCapacityProvider DeleteCluster DeleteDaemon DeleteDaemonTaskDefinition
-    DeleteExpressGatewayService DeleteGateway DeleteService DeleteTaskDefinitions DeleteTaskSet
-    DeregisterContainerInstance DeregisterTaskDefinition DescribeCapacityProviders DescribeClusters
-    DescribeContainerInstances DescribeDaemon DescribeDaemonDeployments DescribeDaemonRevisions
+    DeleteAttributes DeleteCapacityProvider DeleteDaemon DeleteDaemonTaskDefinition
+    DeleteExpressGatewayService DeleteGateway DeleteService DeleteTaskSet DeregisterContainerInstance
+    DescribeCapacityProviders DescribeDaemon DescribeDaemonDeployments DescribeDaemonRevisions
     DescribeDaemonTaskDefinition DescribeExpressGatewayService DescribeGateway DescribeGatewayResources
     DescribeGatewayRoute DescribeServiceDeployments DescribeServiceRevisions DescribeServices
-    DescribeTaskSets DisassociateGatewayFromCluster DiscoverPollEndpoint ExecuteCommand GetTaskProtection
-    ListAccountSettings ListAttributes ListClusters ListContainerInstances ListDaemonDeployments
-    ListDaemonTaskDefinitions ListDaemons ListGatewayClusterAssociations ListGatewayRoutes ListGateways
-    ListServiceDeployments ListServices ListServicesByNamespace ListTagsForResource
-    ListTaskDefinitionFamilies ListTaskDefinitions PutAccountSetting PutAccountSettingDefault PutAttributes
-    PutClusterCapacityProviders RegisterContainerInstance RegisterDaemonTaskDefinition StartTask
+    DescribeTaskSets DisassociateGatewayFromCluster DiscoverPollEndpoint ExecuteCommand
+    GetTaskProtection ListAccountSettings ListAttributes ListDaemonDeployments ListDaemonTaskDefinitions
+    ListDaemons ListGatewayClusterAssociations ListGatewayRoutes ListGateways ListServiceDeployments
+    ListServices ListServicesByNamespace PutAccountSetting PutAccountSettingDefault PutAttributes
+    PutClusterCapacityProviders RegisterContainerInstance RegisterDaemonTaskDefinition
     StopServiceDeployment SubmitAttachmentStateChanges SubmitContainerStateChange SubmitTaskStateChange
-    TagResource UntagResource UpdateCapacityProvider UpdateCluster UpdateClusterSettings
-    UpdateContainerAgent UpdateContainerInstancesState UpdateDaemon UpdateExpressGatewayService
-    UpdateGateway UpdateService UpdateServicePrimaryTaskSet UpdateTaskProtection UpdateTaskSet
+    UpdateCapacityProvider UpdateCluster UpdateClusterSettings UpdateContainerAgent UpdateDaemon
+    UpdateExpressGatewayService UpdateGateway UpdateService UpdateServicePrimaryTaskSet
+    UpdateTaskProtection UpdateTaskSet
     """.split()  # noqa: SIM905 - a line for each name would be two screens
 )
 """ECS operations (botocore 1.44.5) that this version answers with UnsupportedFeatureException."""

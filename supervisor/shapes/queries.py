@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-from supervisor.errors import InvalidParameterError, UnsupportedFeatureError
+from supervisor.errors import ClientError, InvalidParameterError, ServiceNotFoundError
 from supervisor.model import MAX_REASON, DesiredStatus
 
 from .arns import FAMILY, Names, shown
+from .pages import MAX_LISTED, check_max_results, read_token
 from .requests import DescribeTaskDefinition, DescribeTasks, ListTasks, StopTask
 from .tasks import check_launch_type, check_started_by
 
 MAX_DESCRIBED = 100
 """Tasks that one DescribeTasks may name."""
-
-MAX_LISTED = 100
-"""ARNs in one reply of ListTasks."""
 
 
 class TaskAsked(NamedTuple):
@@ -47,7 +44,8 @@ class TaskFilter(NamedTuple):
     container_instance: str | None = None
     """An ARN, or the id at its end."""
     max_results: int = MAX_LISTED
-    next_token: str | None = None
+    after: tuple[float, str] | None = None
+    """Where the page before ended: ``created_at`` and id."""
 
 
 def check_stop_reason(reason: str | None) -> None:
@@ -58,15 +56,13 @@ def check_stop_reason(reason: str | None) -> None:
 
 def check_stop_task(request: StopTask, names: Names) -> str:
     """The id of the task to stop."""
-    names.check_cluster(request.cluster)
     check_stop_reason(request.reason)
     return names.parse_task_id(request.task)
 
 
 def check_describe_tasks(request: DescribeTasks, names: Names) -> list[TaskAsked]:
     """The tasks asked for, in the request's order, each once."""
-    names.check_cluster(request.cluster)
-    _include_tags(request.include)
+    include_tags(request.include)
     if not request.tasks:
         raise InvalidParameterError("Tasks cannot be empty.")
     if len(request.tasks) > MAX_DESCRIBED:
@@ -81,15 +77,15 @@ def check_describe_tasks(request: DescribeTasks, names: Names) -> list[TaskAsked
 def check_describe_task_definition(request: DescribeTaskDefinition, names: Names) -> DefinitionAsked:
     """The definition asked for."""
     family, revision = names.parse_task_definition(request.task_definition)
-    return DefinitionAsked(family, revision, _include_tags(request.include))
+    return DefinitionAsked(family, revision, include_tags(request.include))
 
 
-def check_list_tasks(request: ListTasks, names: Names) -> TaskFilter:
+def check_list_tasks(request: ListTasks) -> TaskFilter:
     """The filter asked for: running tasks where nothing is said; ``startedBy`` goes with ``desiredStatus`` only."""
-    names.check_cluster(request.cluster)
-    for name, value in (("serviceName", request.service_name), ("daemonName", request.daemon_name)):
-        if value:
-            raise UnsupportedFeatureError(f"{name}: not supported in this version; remove it")
+    if request.service_name:
+        raise ServiceNotFoundError
+    if request.daemon_name:
+        raise ClientError("daemonName: there are no daemons on this host; remove it")
     check_launch_type(request.launch_type)
     check_started_by(request.started_by)
     others = {
@@ -105,24 +101,25 @@ def check_list_tasks(request: ListTasks, names: Names) -> TaskFilter:
     desired = request.desired_status or DesiredStatus.RUNNING
     if desired not in ("RUNNING", "PENDING", "STOPPED"):
         raise InvalidParameterError(f"desiredStatus: expected RUNNING, PENDING or STOPPED, got {shown(desired)}")
-    count = MAX_LISTED if request.max_results is None else request.max_results
-    if not 1 <= count <= MAX_LISTED:
-        raise InvalidParameterError(f"maxResults: expected 1 to {MAX_LISTED}, got {count}")
-    if request.next_token and not re.fullmatch(r"[0-9a-f]{32}", request.next_token):
-        raise InvalidParameterError("nextToken: not from a reply of list-tasks; leave it out to begin again")
     return TaskFilter(
         desired_status=desired,
         family=request.family or None,
         started_by=request.started_by or None,
         launch_type=request.launch_type,
         container_instance=request.container_instance or None,
-        max_results=count,
-        next_token=request.next_token or None,
+        max_results=check_max_results(request.max_results),
+        after=read_token(request.next_token, tuple[float, str]),
     )
 
 
-def _include_tags(include: list[str] | None) -> bool:
+def include_tags(include: list[str] | None) -> bool:
+    """Whether ``TAGS``, the only thing that there is beside, is asked for."""
+    return "TAGS" in check_include(include, ("TAGS",))
+
+
+def check_include(include: list[str] | None, allowed: tuple[str, ...]) -> frozenset[str]:
+    """What else is asked for."""
     for index, what in enumerate(include or ()):
-        if what != "TAGS":
-            raise InvalidParameterError(f"include[{index}]: expected TAGS, got {shown(what)}")
-    return bool(include)
+        if what not in allowed:
+            raise InvalidParameterError(f"include[{index}]: expected {' or '.join(allowed)}, got {shown(what)}")
+    return frozenset(include or ())

@@ -89,9 +89,7 @@ def _network_bindings(container: Container) -> list[dict[str, Any]]:
     if container.last_status is not LastStatus.RUNNING and container.started_at is None:
         return []
     return [
-        msgspec.to_builtins(
-            NetworkBinding(BIND_IP, port.container_port, port.host_port or port.container_port, port.protocol)
-        )
+        msgspec.to_builtins(NetworkBinding(BIND_IP, port.container_port, port.on_host, port.protocol))
         for port in container.port_mappings
     ]
 
@@ -123,6 +121,8 @@ def render_definition(definition: TaskDefinition) -> dict[str, Any]:
         "memory": definition.memory,
         "registeredAt": _time(definition.registered_at),
         "registeredBy": definition.registered_by,
+        "deregisteredAt": _time(definition.deregistered_at),
+        "deleteRequestedAt": _time(definition.delete_requested_at),
         **definition.echo,
     }
     return _known(rendered)
@@ -155,10 +155,10 @@ def render_failure(arn: str, reason: str = "MISSING", detail: str | None = None)
     return _known({"arn": arn, "reason": reason, "detail": detail})
 
 
-def render_error(error: Exception) -> dict[str, str]:
+def render_error(error: Exception) -> dict[str, Any]:
     """The body of an error: its wire code and text. Of an error that is none of ours only that it happened."""
     if isinstance(error, SupervisorError):
-        return {"__type": error.code, "message": str(error)}
+        return {"__type": error.code, "message": str(error), **error.members}
     return {"__type": SupervisorError.code, "message": "the agent could not answer; its log says why"}
 
 

@@ -25,6 +25,7 @@ from .parts import (
     Volume,
     about,
 )
+from .resource_requests import RESOURCE_OPERATIONS, ResourceRequest
 
 
 class RegisterTaskDefinition(Shape, frozen=True, kw_only=True):
@@ -77,6 +78,42 @@ class DescribeTaskDefinition(Shape, frozen=True, kw_only=True):
     include: Annotated[list[str] | None, about("What else to show: `TAGS`.")] = None
 
 
+class DeregisterTaskDefinition(Shape, frozen=True, kw_only=True):
+    """Make one revision INACTIVE: no new tasks are run from it, and tasks that run are left alone."""
+
+    task_definition: Annotated[str, about("`family:revision`, or the full ARN.")]
+
+
+class ListTaskDefinitions(Shape, frozen=True, kw_only=True):
+    """List the ARNs of task definitions, the active ones unless asked otherwise."""
+
+    family_prefix: Annotated[str | None, about("Only revisions of this family; the whole name, as in ECS.")] = None
+    status: Annotated[str | None, about("`ACTIVE` (as when absent), `INACTIVE` or `DELETE_IN_PROGRESS`.")] = None
+    sort: Annotated[
+        str | None, about("`ASC` (as when absent), by family and revision, or `DESC`, the latest revision first.")
+    ] = None
+    next_token: Annotated[str | None, about("The `nextToken` of the reply before, to go on from there.")] = None
+    max_results: Annotated[Integer | None, about("How many ARNs a reply may hold, 1 to 100 (as when absent).")] = None
+
+
+class ListTaskDefinitionFamilies(Shape, frozen=True, kw_only=True):
+    """List the families of task definitions."""
+
+    family_prefix: Annotated[str | None, about("Only families that begin so.")] = None
+    status: Annotated[
+        str | None,
+        about("`ACTIVE`: with an active revision; `INACTIVE`: with none; `ALL` (as when absent)."),
+    ] = None
+    next_token: Annotated[str | None, about("The `nextToken` of the reply before, to go on from there.")] = None
+    max_results: Annotated[Integer | None, about("How many names a reply may hold, 1 to 100 (as when absent).")] = None
+
+
+class DeleteTaskDefinitions(Shape, frozen=True, kw_only=True):
+    """Delete up to 10 revisions that are INACTIVE; each is gone when no task runs from it any more."""
+
+    task_definitions: Annotated[list[str], about("Up to 10 of `family:revision`, or full ARNs.")]
+
+
 class RunTask(Shape, frozen=True, kw_only=True):
     """Start one or more tasks from a task definition."""
 
@@ -127,6 +164,48 @@ class RunTask(Shape, frozen=True, kw_only=True):
         about("Up to 64 characters; the same token again answers with the same tasks and starts none."),
     ] = None
     volume_configurations: Annotated[list[Loose] | None, about("EBS volumes; not supported.")] = None
+
+
+class StartTask(Shape, frozen=True, kw_only=True):
+    """Start a task on each of the container instances given: on this host."""
+
+    cluster: Annotated[
+        str | None,
+        about("The cluster to run in, by short name or ARN; when absent, the agent's cluster."),
+    ] = None
+    container_instances: Annotated[list[str], about("Up to 10 ids or ARNs of container instances.")]
+    enable_ecs_managed_tags: Annotated[bool | None, about("Accepted; the agent adds no tags of its own.")] = (
+        msgspec.field(name="enableECSManagedTags", default=None)
+    )
+    enable_execute_command: Annotated[bool | None, about("ECS Exec; true is not supported.")] = None
+    group: Annotated[
+        str | None,
+        about("The group of the task, up to 255 characters; when absent, `family:` and the family."),
+    ] = None
+    network_configuration: Annotated[Loose | None, about("A VPC's subnets and groups; not supported.")] = None
+    overrides: Annotated[
+        TaskOverride | None, about("What differs from the definition in this run: command and environment.")
+    ] = None
+    propagate_tags: Annotated[
+        str | None,
+        about("`TASK_DEFINITION` copies the definition's tags to the task; otherwise none are copied."),
+    ] = None
+    reference_id: Annotated[str | None, about("A reference of the caller's; accepted, has no effect.")] = None
+    started_by: Annotated[
+        str | None,
+        about("Who started the task, up to 128 letters, digits, `-`, `_` and `/`; `list-tasks` filters on it."),
+    ] = None
+    tags: Annotated[list[Tag] | None, about("Up to 50 tags for the task.")] = None
+    task_definition: Annotated[
+        str,
+        about("The `family` for its latest active revision, `family:revision`, or the full ARN."),
+    ]
+    volume_configurations: Annotated[list[Loose] | None, about("EBS volumes; not supported.")] = None
+
+    def as_run_task(self) -> RunTask:
+        """What RunTask would be asked for: the same, with the place left to the host."""
+        members = {name: getattr(self, name) for name in self.__struct_fields__ if name != "container_instances"}
+        return RunTask(**members)
 
 
 class StopTask(Shape, frozen=True, kw_only=True):
@@ -182,15 +261,34 @@ class ListTasks(Shape, frozen=True, kw_only=True):
     daemon_name: Annotated[str | None, about("Only tasks of this daemon.")] = None
 
 
-Request = RegisterTaskDefinition | DescribeTaskDefinition | RunTask | StopTask | DescribeTasks | ListTasks
+Request = (
+    RegisterTaskDefinition
+    | DescribeTaskDefinition
+    | DeregisterTaskDefinition
+    | ListTaskDefinitions
+    | ListTaskDefinitionFamilies
+    | DeleteTaskDefinitions
+    | RunTask
+    | StartTask
+    | StopTask
+    | DescribeTasks
+    | ListTasks
+    | ResourceRequest
+)
 """The input of any operation."""
 
 OPERATIONS: dict[str, type[Request]] = {
     "RegisterTaskDefinition": RegisterTaskDefinition,
     "DescribeTaskDefinition": DescribeTaskDefinition,
+    "DeregisterTaskDefinition": DeregisterTaskDefinition,
+    "ListTaskDefinitions": ListTaskDefinitions,
+    "ListTaskDefinitionFamilies": ListTaskDefinitionFamilies,
+    "DeleteTaskDefinitions": DeleteTaskDefinitions,
     "RunTask": RunTask,
+    "StartTask": StartTask,
     "StopTask": StopTask,
     "DescribeTasks": DescribeTasks,
     "ListTasks": ListTasks,
+    **RESOURCE_OPERATIONS,
 }
 """By the name in ``X-Amz-Target``."""

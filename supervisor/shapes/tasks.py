@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 
 import msgspec
 
 from supervisor import model
-from supervisor.errors import InvalidParameterError, UnsupportedFeatureError
+from supervisor.errors import ConflictError, InvalidParameterError, UnsupportedFeatureError
 from supervisor.model import DefinitionStatus, TaskDefinition
 
 from . import parts
@@ -21,10 +22,13 @@ from .checks import (
     check_tags,
     check_task_size,
     check_text,
+    cpu_units,
+    mebibytes,
     says_something,
 )
 from .labels import stop_policy
 from .requests import RunTask
+from .strict import check_strict_launch
 
 MAX_COUNT = 10
 MAX_OVERRIDES = 8192
@@ -47,8 +51,11 @@ REFUSED_OVERRIDES = ("inferenceAcceleratorOverrides", "ephemeralStorage")
 REFUSED_CONTAINER_OVERRIDES = ("environmentFiles", "resourceRequirements")
 
 
-def check_run_task(request: RunTask, definition: TaskDefinition) -> None:
-    """Refuse what cannot be run, before anything is made: the error names the member's path."""
+def check_run_task(request: RunTask, definition: TaskDefinition, *, strict: bool = False) -> None:
+    """Refuse what cannot be run, before anything is made: the error names the member's path.
+
+    ``strict`` refuses also what only ECS refuses.
+    """
     if definition.status is not DefinitionStatus.ACTIVE:
         raise InvalidParameterError("TaskDefinition is inactive")
     members = msgspec.to_builtins(request)
@@ -59,9 +66,26 @@ def check_run_task(request: RunTask, definition: TaskDefinition) -> None:
     if not 1 <= count <= MAX_COUNT:
         raise InvalidParameterError(f"count: expected 1 to {MAX_COUNT}, got {count}")
     check_launch_type(request.launch_type)
+    if strict:
+        check_strict_launch(request.launch_type, definition)
     _check_texts(request)
     _merged_tags(request, definition)
     _check_overrides(request.overrides or parts.TaskOverride(), definition)
+
+
+def request_digest(request: RunTask, cluster: str) -> str:
+    """Of what was asked, in the cluster of that name: the same for the same request, whenever it comes."""
+    asked = msgspec.structs.replace(request, cluster=cluster, client_token=None)
+    return hashlib.blake2s(msgspec.json.encode(asked), digest_size=16).hexdigest()
+
+
+def check_same_request(made: list[model.Task], digest: str) -> None:
+    """``ConflictError`` if the tasks that a token made were made by another request than this one."""
+    if any(task.request_digest != digest for task in made):
+        raise ConflictError(
+            "clientToken: it belongs to another request, whose tasks are in resourceIds; use a new one",
+            [task.task_arn for task in made],
+        )
 
 
 def check_launch_type(text: str | None) -> None:
@@ -207,10 +231,13 @@ def new_task(
         task_overrides=whole,
         launch_type=request.launch_type or "EXTERNAL",
         started_by=request.started_by or None,
-        cpu=overrides.cpu or definition.cpu or str(sum(int(container.cpu) for container in containers)),
+        cpu=overrides.cpu or definition.cpu or str(_reserved_cpu(None, containers)),
         memory=overrides.memory or definition.memory or _total_memory(containers),
         tags=_merged_tags(request, definition),
         client_token=request.client_token,
+        request_digest=None if request.client_token is None else request_digest(request, names.cluster),
+        reserved_cpu=_reserved_cpu(overrides.cpu or definition.cpu, containers),
+        reserved_memory=_reserved_memory(overrides.memory or definition.memory, containers),
     )
 
 
@@ -244,3 +271,15 @@ def _total_memory(containers: tuple[model.Container, ...]) -> str | None:
     sizes = [container.memory or container.memory_reservation for container in containers]
     known = [int(size) for size in sizes if size is not None]
     return str(sum(known)) if known else None
+
+
+def _reserved_cpu(whole: str | None, containers: tuple[model.Container, ...]) -> int:
+    """What is set aside: what the task says, else its containers added up."""
+    return cpu_units(whole) if whole is not None else sum(int(container.cpu) for container in containers)
+
+
+def _reserved_memory(whole: str | None, containers: tuple[model.Container, ...]) -> int:
+    """The same of memory; as ECS does, a container's soft limit is what counts, where it has one."""
+    if whole is not None:
+        return mebibytes(whole)
+    return sum(int(container.memory_reservation or container.memory or 0) for container in containers)

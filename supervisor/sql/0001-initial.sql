@@ -1,10 +1,5 @@
 -- `body` is the record as JSON; the other columns repeat what is searched for, and are written together with it.
 
-CREATE TABLE meta (
-    key TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-);
-
 -- The last revision of each family. It outlives the revisions: a number is never given twice.
 CREATE TABLE families (
     family TEXT PRIMARY KEY,
@@ -20,9 +15,26 @@ CREATE TABLE task_definitions (
     FOREIGN KEY (family) REFERENCES families (family)
 );
 
+-- Lists of definitions and of families.
+CREATE INDEX definitions_listed ON task_definitions (status, family, revision);
+
+CREATE TABLE clusters (
+    name TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+
+-- The host: one row.
+CREATE TABLE container_instances (
+    instance_id TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+);
+
 CREATE TABLE tasks (
     task_id TEXT PRIMARY KEY,
+    cluster TEXT NOT NULL,
     family TEXT NOT NULL,
+    revision INTEGER NOT NULL,
     desired_status TEXT NOT NULL,
     last_status TEXT NOT NULL,
     launch_type TEXT NOT NULL,
@@ -38,7 +50,10 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_unfinished ON tasks (created_at, task_id) WHERE last_status <> 'STOPPED';
 
 -- Lists are answered from this index alone, whatever they filter by.
-CREATE INDEX tasks_listed ON tasks (desired_status, created_at, task_id, family, started_by, launch_type);
+CREATE INDEX tasks_listed ON tasks (cluster, desired_status, created_at, task_id, family, started_by, launch_type);
+
+-- Which definitions are still needed.
+CREATE INDEX tasks_of_definition ON tasks (family, revision) WHERE last_status <> 'STOPPED';
 
 CREATE INDEX tasks_by_token ON tasks (client_token) WHERE client_token IS NOT NULL;
 

@@ -13,17 +13,12 @@ SELECT task_id, body
 FROM tasks
 WHERE task_id IN (SELECT value FROM json_each(:ids));
 
--- find_position --
--- Where a task stands in lists
-SELECT created_at
-FROM tasks
-WHERE task_id = :task_id;
-
 -- list_tasks --
--- A page of ids, the newest first, after the position given; NULL filters let everything through
-SELECT task_id
+-- A page of positions, the newest first, after the position given; NULL filters let everything through
+SELECT created_at, task_id
 FROM tasks
-WHERE desired_status = :desired_status
+WHERE cluster = :cluster
+    AND desired_status = :desired_status
     AND (created_at, task_id) < (:created_at, :after)
     AND (:family IS NULL OR family = :family)
     AND (:started_by IS NULL OR started_by = :started_by)
@@ -73,11 +68,24 @@ ON CONFLICT (family, revision) DO UPDATE SET status = excluded.status, body = ex
 -- save_task --
 -- Writes or replaces one task; what never changes in a task's life is left as it is
 INSERT INTO tasks (
-    task_id, family, desired_status, last_status, launch_type, started_by, client_token, created_at, stopped_at, body
+    task_id,
+    cluster,
+    family,
+    revision,
+    desired_status,
+    last_status,
+    launch_type,
+    started_by,
+    client_token,
+    created_at,
+    stopped_at,
+    body
 )
 VALUES (
     :task_id,
+    :cluster,
     :family,
+    :revision,
     :desired_status,
     :last_status,
     :launch_type,
@@ -93,6 +101,81 @@ ON CONFLICT (task_id) DO UPDATE SET
     stopped_at = excluded.stopped_at,
     body = excluded.body;
 
+-- list_definitions --
+-- A page of revisions of that status by family and revision, after the position given
+SELECT family, revision
+FROM task_definitions
+WHERE status = :status
+    AND (:family IS NULL OR family = :family)
+    AND (:after_family IS NULL OR (family, revision) > (:after_family, :after_revision))
+ORDER BY family, revision
+LIMIT :limit;
+
+-- list_definitions_backwards --
+-- The same from the other end
+SELECT family, revision
+FROM task_definitions
+WHERE status = :status
+    AND (:family IS NULL OR family = :family)
+    AND (:after_family IS NULL OR (family, revision) < (:after_family, :after_revision))
+ORDER BY family DESC, revision DESC
+LIMIT :limit;
+
+-- list_families --
+-- A page of families that begin so: with an ACTIVE revision, without one, or ALL
+SELECT family
+FROM task_definitions
+WHERE status <> 'DELETE_IN_PROGRESS'
+    AND family > :after
+    AND substr(family, 1, length(:prefix)) = :prefix
+GROUP BY family
+HAVING :status = 'ALL' OR max(status = 'ACTIVE') = (:status = 'ACTIVE')
+ORDER BY family
+LIMIT :limit;
+
+-- remove_deleted_definitions --
+-- Forgets revisions that are to be deleted and that no task needs any more
+DELETE FROM task_definitions
+WHERE status = 'DELETE_IN_PROGRESS'
+    AND NOT EXISTS (
+        SELECT 1
+        FROM tasks
+        WHERE tasks.last_status <> 'STOPPED'
+            AND tasks.family = task_definitions.family
+            AND tasks.revision = task_definitions.revision
+    );
+
+-- load_cluster --
+-- A cluster by its name, whatever its status
+SELECT body
+FROM clusters
+WHERE name = :name;
+
+-- list_clusters --
+-- A page of names of ACTIVE clusters
+SELECT name
+FROM clusters
+WHERE status = 'ACTIVE' AND name > :after
+ORDER BY name
+LIMIT :limit;
+
+-- save_cluster --
+-- Writes or replaces one cluster
+INSERT INTO clusters (name, status, body)
+VALUES (:name, :status, :body)
+ON CONFLICT (name) DO UPDATE SET status = excluded.status, body = excluded.body;
+
+-- load_instance --
+-- The host
+SELECT body
+FROM container_instances;
+
+-- save_instance --
+-- Writes or replaces the host
+INSERT INTO container_instances (instance_id, body)
+VALUES (:instance_id, :body)
+ON CONFLICT (instance_id) DO UPDATE SET body = excluded.body;
+
 -- find_finished --
 -- The tasks that stopped first
 SELECT task_id
@@ -105,15 +188,3 @@ LIMIT :limit;
 -- Forgets one task
 DELETE FROM tasks
 WHERE task_id = :task_id;
-
--- load_meta --
--- A fact about this agent
-SELECT value
-FROM meta
-WHERE key = :key;
-
--- save_meta --
--- Writes or replaces a fact about this agent
-INSERT INTO meta (key, value)
-VALUES (:key, :value)
-ON CONFLICT (key) DO UPDATE SET value = excluded.value;

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,13 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import store as store_module
-from supervisor.errors import InvalidParameterError, StoreError
+from supervisor.errors import StoreError
 from supervisor.model import (
+    Cluster,
+    ClusterStatus,
     Container,
     ContainerDefinition,
+    ContainerInstance,
     DefinitionStatus,
     DesiredStatus,
     ExitStatus,
+    InstanceStatus,
     KeyValuePair,
     LastStatus,
     StopCode,
@@ -29,6 +34,7 @@ from supervisor.model import (
 from supervisor.store import Store
 
 ARN = "arn:aws:ecs:local:000000000000:"
+INSTANCE = ContainerInstance(instance_id="c" * 32, registered_at=1.5, status=InstanceStatus.DRAINING, version=2)
 
 
 def a_task(number: int = 1, **changes: object) -> Task:
@@ -76,6 +82,14 @@ def a_definition(revision: int = 1, family: str = "web", **changes: object) -> T
     return msgspec.structs.replace(definition, **changes)
 
 
+def positions(store: Store, desired: DesiredStatus, *, limit: int = 100, **wanted: Any) -> list[tuple[float, str]]:
+    return store.task_positions(**{"cluster": "default", "desired_status": desired, "limit": limit, **wanted})
+
+
+def ids(store: Store, desired: DesiredStatus, **wanted: Any) -> list[str]:
+    return [task_id for _, task_id in positions(store, desired, **wanted)]
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "state" / "records.db")
@@ -120,10 +134,10 @@ def test_a_batch_is_one_commit(store: Store) -> None:
 def test_another_store_sees_only_what_is_committed(store: Store, path: str) -> None:
     other = Store(path)
     with store._writer.transaction() as connection:
-        connection.execute("INSERT INTO meta (key, value) VALUES ('a', '1')")
-        assert other.meta("a") is None
-        assert store.meta("a") is None
-    assert other.meta("a") == store.meta("a") == "1"
+        connection.execute("INSERT INTO clusters (name, status, body) VALUES ('a', 'ACTIVE', '{\"name\": \"a\"}')")
+        assert other.cluster("a") is None
+        assert store.cluster("a") is None
+    assert other.cluster("a") == store.cluster("a") == Cluster(name="a")
     other.close()
 
 
@@ -139,7 +153,7 @@ def test_a_batch_that_fails_changes_nothing(store: Store) -> None:
 
 def test_what_was_saved_is_there_after_a_restart(store: Store, path: str) -> None:
     store.save([a_task(1), a_stopped_task(2)], [a_definition()])
-    store.set_meta("container_instance_id", "c" * 32)
+    store.save(resources=[INSTANCE])
     store.close()
     again = Store(path)
     assert again.tasks([a_task(1).task_id, a_task(2).task_id]) == {
@@ -147,7 +161,7 @@ def test_what_was_saved_is_there_after_a_restart(store: Store, path: str) -> Non
         a_task(2).task_id: a_stopped_task(2),
     }
     assert again.definition("web") == a_definition()
-    assert again.meta("container_instance_id") == "c" * 32
+    assert again.instance() == INSTANCE
     again.close()
 
 
@@ -155,7 +169,7 @@ def test_what_was_saved_is_there_after_a_restart(store: Store, path: str) -> Non
 
 
 def test_nobody_else_may_read_it(store: Store, path: str) -> None:
-    store.set_meta("a", "b")
+    store.save([a_task()])
     assert stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
     files = sorted(Path(path).parent.iterdir())
     assert [file.name for file in files] == ["records.db", "records.db-shm", "records.db-wal"]
@@ -199,13 +213,13 @@ def test_a_newer_schema_is_refused(store: Store, path: str) -> None:
 
 def test_migrations_run_once_and_all_or_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
-    files = {"0002.sql": "ALTER TABLE meta ADD COLUMN a;\nALTER TABLE meta ADD COLUMN a;\n"}
+    files = {"0002.sql": "ALTER TABLE clusters ADD COLUMN a;\nALTER TABLE clusters ADD COLUMN a;\n"}
     original = store_module._sql_file
     monkeypatch.setattr(store_module, "_sql_file", lambda name: files.get(name) or original(name))
     monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, "0002.sql"))
     with pytest.raises(StoreError, match="duplicate column name: a"):
         Store(path)
-    files["0002.sql"] = "ALTER TABLE meta ADD COLUMN a;\nALTER TABLE meta ADD COLUMN b;\n"
+    files["0002.sql"] = "ALTER TABLE clusters ADD COLUMN a;\nALTER TABLE clusters ADD COLUMN b;\n"
     for _ in range(2):
         store = Store(path)
         assert store._writer.execute("PRAGMA user_version") == [(2,)]
@@ -221,9 +235,9 @@ def test_a_closed_store_says_so(store: Store) -> None:
     store.close()
     store.close()
     with pytest.raises(StoreError, match=r"cannot read .*: Cannot operate on a closed database"):
-        store.meta("a")
+        store.cluster("a")
     with pytest.raises(StoreError, match=r"cannot write .*: Cannot operate on a closed database"):
-        store.set_meta("a", "b")
+        store.save([a_task()])
 
 
 def test_a_record_that_was_tampered_with_is_named(store: Store) -> None:
@@ -242,8 +256,8 @@ def test_saving_again_replaces(store: Store) -> None:
     store.save([a_stopped_task()])
     assert store.load_unfinished() == []
     assert store.task(a_task().task_id) == a_stopped_task()
-    assert store.task_ids(desired_status=DesiredStatus.RUNNING, limit=9) == []
-    assert store.task_ids(desired_status=DesiredStatus.STOPPED, limit=9) == [a_task().task_id]
+    assert ids(store, DesiredStatus.RUNNING) == []
+    assert ids(store, DesiredStatus.STOPPED) == [a_task().task_id]
 
 
 def test_unfinished_is_what_is_not_stopped_the_oldest_first(store: Store) -> None:
@@ -268,12 +282,12 @@ def test_lists_are_filtered(store: Store) -> None:
             a_task(3, started_by="ada"),
             a_task(4, family="db", started_by="ada"),
             a_stopped_task(5, started_by="ada"),
+            a_task(6, cluster_arn=f"{ARN}cluster/other"),
         ]
     )
 
     def listed(desired: DesiredStatus, family: str | None = None, started_by: str | None = None) -> list[int]:
-        ids = store.task_ids(desired_status=desired, family=family, started_by=started_by, limit=100)
-        return [int(each, 16) for each in ids]
+        return [int(each, 16) for each in ids(store, desired, family=family, started_by=started_by)]
 
     assert listed(DesiredStatus.RUNNING) == [4, 3, 2, 1]
     assert listed(DesiredStatus.RUNNING, family="db") == [4, 2]
@@ -281,7 +295,8 @@ def test_lists_are_filtered(store: Store) -> None:
     assert listed(DesiredStatus.RUNNING, "db", "ada") == [4]
     assert listed(DesiredStatus.STOPPED, "web") == [5]
     for launch_type, found in (("EXTERNAL", 4), ("FARGATE", 0)):
-        assert len(store.task_ids(desired_status=DesiredStatus.RUNNING, launch_type=launch_type, limit=9)) == found
+        assert len(ids(store, DesiredStatus.RUNNING, launch_type=launch_type)) == found
+    assert ids(store, DesiredStatus.RUNNING, cluster="other") == [a_task(6).task_id]
     assert listed(DesiredStatus.STOPPED, "db") == []
 
 
@@ -292,19 +307,24 @@ def test_pages_put_together_are_the_list(
     tasks = [a_task(n, created_at=float(instant)) for n, instant in enumerate(instants)]
     store = Store(str(tmp_path_factory.mktemp("pages") / "records.db"))
     store.save(tasks)
-    pages: list[str] = []
+    pages: list[tuple[float, str]] = []
     after = None
-    while page := store.task_ids(desired_status=DesiredStatus.RUNNING, after=after, limit=limit):
+    while page := positions(store, DesiredStatus.RUNNING, after=after, limit=limit):
         assert len(page) <= limit
         pages += page
         after = page[-1]
     store.close()
-    assert pages == [t.task_id for t in sorted(tasks, key=lambda t: (t.created_at, t.task_id), reverse=True)]
+    assert pages == sorted(((t.created_at, t.task_id) for t in tasks), reverse=True)
 
 
-def test_a_page_after_a_task_that_was_pruned_is_refused(store: Store) -> None:
-    with pytest.raises(InvalidParameterError, match="list again from the start"):
-        store.task_ids(desired_status=DesiredStatus.RUNNING, after="gone", limit=1)
+def test_a_page_goes_on_where_it_was_though_the_task_there_is_gone_and_others_have_come(store: Store) -> None:
+    store.save([a_task(n) for n in (2, 4, 6, 8)])
+    last = positions(store, DesiredStatus.RUNNING, limit=2)[-1]
+    assert last == (a_task(6).created_at, a_task(6).task_id)
+    store.save([a_stopped_task(6), a_task(9)])
+    store.prune(9999.0, limit=9)
+    assert store.task(a_task(6).task_id) is None
+    assert ids(store, DesiredStatus.RUNNING, after=last) == [a_task(4).task_id, a_task(2).task_id]
 
 
 def test_tasks_of_a_token(store: Store) -> None:
@@ -329,12 +349,14 @@ def test_pruning_takes_the_first_that_stopped_and_no_others(store: Store) -> Non
         ("list_tasks", "COVERING INDEX tasks_listed"),
         ("load_tasks_of_token", "tasks_by_token"),
         ("find_finished", "tasks_finished"),
+        ("remove_deleted_definitions", "tasks_of_definition"),
     ],
 )
 def test_a_long_history_is_not_read_through(store: Store, query: str, index: str) -> None:
     statement = store_module._queries()[query]
     names = dict.fromkeys(
-        ["desired_status", "created_at", "after", "family", "started_by", "launch_type", "token", "before"], ""
+        ["cluster", "desired_status", "created_at", "after", "family", "started_by", "launch_type", "token", "before"],
+        "",
     )
     plan = store._reader.execute("EXPLAIN QUERY PLAN " + statement, {**names, "limit": 1})
     assert index in " ".join(row[3] for row in plan)
@@ -366,6 +388,74 @@ def test_a_revision_is_never_given_twice(store: Store, path: str) -> None:
     assert again.next_revision("web") == 3
     assert again.next_revision("db") == 1, "it was never saved, so nobody was told of it"
     again.close()
+
+
+def test_pages_of_revisions_both_ways(store: Store) -> None:
+    there = [("a", 1), ("b", 2), ("b", 10), ("c", 1)]
+    store.save([], [a_definition(revision, family=family) for family, revision in reversed(there)])
+    store.save([], [a_definition(3, family="b", status=DefinitionStatus.INACTIVE)])
+    for descending, expected in ((False, there), (True, there[::-1])):
+        pages: list[tuple[str, int]] = []
+        after = None
+        while page := store.definition_positions(
+            status=DefinitionStatus.ACTIVE, descending=descending, after=after, limit=1
+        ):
+            pages += page
+            after = page[-1]
+        assert pages == expected
+    assert store.definition_positions(status=DefinitionStatus.ACTIVE, family="b", limit=9) == [("b", 2), ("b", 10)]
+    assert store.definition_positions(status=DefinitionStatus.INACTIVE, limit=9) == [("b", 3)]
+
+
+def test_families_with_and_without_an_active_revision(store: Store) -> None:
+    inactive = DefinitionStatus.INACTIVE
+    store.save([], [a_definition(1, "web", status=inactive), a_definition(2, "web"), a_definition(1, "we%")])
+    store.save([], [a_definition(1, "old", status=inactive)])
+    store.save([a_task(family="gone", task_definition_arn=f"{ARN}task-definition/gone:1")])
+    store.save([], [a_definition(1, "gone", status=DefinitionStatus.DELETE_IN_PROGRESS)])
+
+    def listed(status: str, prefix: str = "", after: str = "") -> list[str]:
+        return store.families(status=status, prefix=prefix, after=after, limit=9)
+
+    assert listed("ALL") == ["old", "we%", "web"]
+    assert listed("ACTIVE") == ["we%", "web"]
+    assert listed("INACTIVE") == ["old"]
+    assert listed("ALL", prefix="we%") == ["we%"]
+    assert listed("ALL", after="old") == ["we%", "web"]
+    assert store.families(status="ALL", prefix="", after="", limit=1) == ["old"]
+
+
+def test_a_deleted_revision_goes_with_the_last_task_that_needs_it(store: Store) -> None:
+    deleted = a_definition(1, status=DefinitionStatus.DELETE_IN_PROGRESS)
+    store.save([a_task(1), a_task(2)], [a_definition(2)])
+    store.save([], [deleted])
+    store.save([a_stopped_task(1)])
+    assert store.definition("web", 1) == deleted
+    store.save([a_stopped_task(2)])
+    assert store.definition("web", 1) is None
+    assert store.definition("web", 2) is not None
+
+
+# -- clusters and the host --
+
+
+def test_clusters(store: Store) -> None:
+    batch = Cluster(name="batch", tags=(Tag(key="a", value="b"),), echo={"settings": []})
+    store.save(resources=[batch, Cluster(name="a"), Cluster(name="gone", status=ClusterStatus.INACTIVE)])
+    assert store.cluster("batch") == batch
+    assert store.cluster("gone") == Cluster(name="gone", status=ClusterStatus.INACTIVE)
+    assert store.cluster("never") is None
+    assert store.cluster_names(after="", limit=9) == ["a", "batch"]
+    assert store.cluster_names(after="a", limit=9) == ["batch"]
+    assert store.cluster_names(after="", limit=1) == ["a"]
+
+
+def test_there_is_one_host_and_it_changes(store: Store) -> None:
+    assert store.instance() is None
+    store.save(resources=[INSTANCE])
+    changed = msgspec.structs.replace(INSTANCE, version=3, tags=(Tag(key="a"),))
+    store.save(resources=[changed])
+    assert store.instance() == changed
 
 
 # -- threads, and the sum of it --

@@ -19,17 +19,26 @@ def test_arns_are_made() -> None:
     assert NAMES.container_instance_arn("f" * 32) == f"{ARN}container-instance/default/{'f' * 32}"
 
 
-@pytest.mark.parametrize("text", [None, "default", f"{ARN}cluster/default"])
-def test_our_cluster_is_found(text: str | None) -> None:
-    NAMES.check_cluster(text)
+@pytest.mark.parametrize(
+    ("text", "cluster"), [(None, "default"), ("other", "other"), (f"{ARN}cluster/other", "other"), ("A_-9", "A_-9")]
+)
+def test_the_names_in_a_cluster(text: str | None, cluster: str) -> None:
+    assert NAMES.of_cluster(text) == Names("local", "000000000000", cluster)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Default", "other", f"{ARN}cluster/other", "arn:aws:ecs:eu-west-1:000000000000:cluster/default"]
+    "text", ["", "a/b", "x" * 256, "a b", f"{ARN}cluster/", "arn:aws:ecs:eu-west-1:000000000000:cluster/default"]
 )
-def test_another_cluster_is_not(text: str) -> None:
+def test_what_cannot_be_a_cluster_here(text: str) -> None:
     with pytest.raises(ClusterNotFoundError, match=r"^Cluster not found\.$"):
-        NAMES.check_cluster(text)
+        NAMES.of_cluster(text)
+
+
+def test_an_instance_is_known_by_its_id_and_by_its_arn_in_this_cluster() -> None:
+    assert NAMES.find_instance_id("f" * 32) == "f" * 32
+    assert NAMES.find_instance_id(NAMES.container_instance_arn("f" * 32)) == "f" * 32
+    elsewhere = NAMES.of_cluster("other").container_instance_arn("f" * 32)
+    assert NAMES.find_instance_id(elsewhere) == elsewhere
 
 
 @pytest.mark.parametrize(
