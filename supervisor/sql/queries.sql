@@ -27,11 +27,11 @@ ORDER BY created_at DESC, task_id DESC
 LIMIT :limit;
 
 -- load_tasks_of_token --
--- The tasks that a RunTask with this client token made
+-- The tasks that a RunTask with this client token made, in the order of their making
 SELECT body
 FROM tasks
 WHERE client_token = :token
-ORDER BY created_at, task_id;
+ORDER BY created_at, rowid;
 
 -- load_definition --
 -- One revision of a family

@@ -306,3 +306,19 @@ def test_what_is_accepted_is_rendered_as_ecs_does_and_what_is_not_is_a_client_er
         return
     event("accepted")
     assert_matches("DescribeTaskDefinition", "output", {"taskDefinition": render_definition(definition)})
+
+
+def test_how_many_containers() -> None:
+    ten = [container(name=f"c{n}") for n in range(10)]
+    assert len(register(*ten).container_definitions) == 10
+    assert refusal(*ten, container(name="more")) == "containerDefinitions: expected up to 10, got 11"
+
+
+def test_a_host_port_is_one_containers() -> None:
+    web = container(portMappings=[{"containerPort": 80}])
+    side = container(name="side", portMappings=[{"containerPort": 81}, {"containerPort": 80, "hostPort": 80}])
+    assert refusal(web, side) == (
+        "containerDefinitions[1].portMappings[1]: host port 80/tcp is claimed by"
+        " containerDefinitions[0].portMappings[0]; change one"
+    )
+    register(web, container(name="side", portMappings=[{"containerPort": 80, "protocol": "udp"}]))

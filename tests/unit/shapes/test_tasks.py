@@ -273,3 +273,21 @@ def test_an_inactive_definition() -> None:
 )
 def test_what_is_accepted(members: dict[str, Any]) -> None:
     run(**members)
+
+
+@pytest.mark.parametrize(
+    ("containers", "members", "cpu", "memory"),
+    [
+        ([{}], {}, 0, 0),
+        ([{"cpu": 10, "memory": 20}, {"cpu": 5, "memory": 30, "memoryReservation": 7}], {}, 15, 27),
+        ([{"cpu": 10, "memory": 20}], {"cpu": "512", "memory": "64"}, 512, 64),
+        ([{}], {"cpu": "0.25 vCPU", "memory": "1.5GB"}, 256, 1536),
+        ([{}], {"cpu": "2vcpu", "memory": "1 gb"}, 2048, 1024),
+    ],
+)
+def test_what_is_set_aside_for_a_task(
+    containers: list[dict[str, Any]], members: dict[str, Any], cpu: int, memory: int
+) -> None:
+    given = [container(name=f"c{n}", **each) for n, each in enumerate(containers)]
+    task = run(register(*given, **members))
+    assert (task.reserved_cpu, task.reserved_memory) == (cpu, memory)
