@@ -5,7 +5,7 @@ Two connections, so that a reader never waits for a commit and sees only what is
 =========== ==================================================== ==========================
 connection  methods                                              called from
 =========== ==================================================== ==========================
-writer      `save`, `prune`                                      the engine's writer thread
+writer      `save`, `prune`, `prune_events`                  the engine's writer thread
 reader      all others but `close`                               any other thread
 =========== ==================================================== ==========================
 
@@ -25,14 +25,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from supervisor.errors import StoreError
 from supervisor.model import Cluster, ContainerInstance, DefinitionStatus, DesiredStatus, Task, TaskDefinition
 
-MIGRATIONS = ("0001-initial.sql",)
+MIGRATIONS = ("0001-initial.sql", "0002-events.sql")
 """In order; their number is the schema's version, kept in ``PRAGMA user_version``. Never changed, only added to."""
 
 BUSY_TIMEOUT = 5.0
@@ -43,6 +43,15 @@ Resource = TaskDefinition | Cluster | ContainerInstance
 
 T = TypeVar("T")
 _QUERY = re.compile(r"^-- (\w+) --\n-- .+\n((?:.+\n)+?.*;)$", re.MULTILINE)
+
+
+class JournalEntry(NamedTuple):
+    """One event, as it is appended; the store numbers it."""
+
+    at: float
+    task_id: str
+    body: bytes
+    """JSON."""
 
 
 class Store:
@@ -178,9 +187,27 @@ class Store:
             self._reserved[family] = last + 1
         return last + 1
 
+    def events(self, after: int, limit: int, task_id: str | None = None) -> list[tuple[int, str]]:
+        """At most ``limit`` events of the journal that come after that number: (number, JSON), in order."""
+        rows = self._read("load_events", after=after, limit=limit, task_id=task_id)
+        return [(seq, body) for seq, body in rows]
+
+    def event_before(self, since: float) -> int:
+        """The number after which the journal's events from that Unix time on come."""
+        ((first,),) = self._read("find_event_since", since=since)
+        if first is not None:
+            return int(first) - 1
+        last = self._read("find_last_event")
+        return int(last[0][0]) if last else 0
+
     # -- writer --
 
-    def save(self, tasks: Iterable[Task] = (), resources: Iterable[Resource] = ()) -> None:
+    def save(
+        self,
+        tasks: Iterable[Task] = (),
+        resources: Iterable[Resource] = (),
+        events: Iterable[JournalEntry] = (),
+    ) -> None:
         """Writes or replaces all of these in one transaction: one commit, all or none.
 
         When it returns they are on the disk; when it raises `StoreError` nothing was changed. Definitions that are to
@@ -188,12 +215,14 @@ class Store:
         """
         rows = [_task_row(each) for each in tasks]
         others = [_resource_row(each) for each in resources]
+        entries = [{**each._asdict(), "body": each.body.decode()} for each in events]
         with self._writer.transaction() as connection:
             for queries, row in others:
                 for query in queries:
                     connection.execute(self._sql[query], row)
             connection.executemany(self._sql["save_task"], rows)
             connection.execute(self._sql["remove_deleted_definitions"])
+            connection.executemany(self._sql["save_event"], entries)
 
     def prune(self, before: float, limit: int) -> list[str]:
         """Removes at most ``limit`` tasks that stopped before that Unix time, the first to stop first; their ids."""
@@ -201,6 +230,12 @@ class Store:
             ids = connection.execute(self._sql["find_finished"], {"before": before, "limit": limit}).fetchall()
             connection.executemany(self._sql["remove_task"], [{"task_id": task_id} for (task_id,) in ids])
         return [task_id for (task_id,) in ids]
+
+    def prune_events(self, before: float, limit: int) -> int:
+        """Removes at most ``limit`` events from before that Unix time, the oldest first; how many."""
+        with self._writer.transaction() as connection:
+            parameters = {"before": before, "limit": limit}
+            return connection.execute(self._sql["remove_events"], parameters).rowcount
 
     def _read(self, query: str, **parameters: object) -> list[Any]:
         return self._reader.execute(self._sql[query], parameters)

@@ -3,7 +3,8 @@
 ``link``      frames to and from the keeper
 ``engine``    the one writer: event → ``lifecycle.step`` → commit → effects
 ``spawning``  a container's definition as the keeper's ``Spawn``
-``events``    the keeper's events as the lifecycle's; a task's changes as log lines
+``events``    the keeper's events as the lifecycle's; a task's changes as log lines and as entries of the journal
+``journal``   the journal, read and followed
 ``service``   the ECS operations
 ``drain``     the end of the host's day; ``history``, the end of old records
 """

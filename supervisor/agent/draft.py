@@ -34,6 +34,8 @@ class Draft:
         """Definitions, clusters and the host as they are from now on. They are read from the store: the engine begins
         no other change before these are committed."""
         self.effects: Effects = []
+        self.versions: list[Task] = []
+        """Each version of a task that came up on the way: the journal has them all."""
 
     def task(self, task_id: str) -> Task | None:
         """The task as this draft has it."""
@@ -55,6 +57,9 @@ class Draft:
 
     def put(self, task: Task, effects: list[lifecycle.Effect]) -> Task:
         """A task as it is from now on, and what is to be done for it."""
+        before = self.task(task.task_id)
+        if before is None or before.version != task.version:
+            self.versions.append(task)
         self.tasks[task.task_id] = task
         self.effects += [(task, effect) for effect in effects]
         return task
@@ -64,3 +69,4 @@ class Draft:
         self.tasks |= part.tasks
         self.resources += part.resources
         self.effects += part.effects
+        self.versions += part.versions

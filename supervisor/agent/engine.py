@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from supervisor import lifecycle, recovery, wire
 from supervisor.agent.draft import Draft
-from supervisor.agent.events import narrate, translate
+from supervisor.agent.events import entries, narrate, translate
 from supervisor.agent.spawning import spawn_request
 from supervisor.clock import Clock
 from supervisor.errors import IllegalTransition, StoreError, SupervisorError
@@ -59,6 +59,7 @@ class Engine:
         self._inbox: deque[_Change | wire.Event] = deque()
         self._arrived = asyncio.Event()
         self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._followers: set[asyncio.Event] = set()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self.draining = False
         """No new tasks any more."""
@@ -104,6 +105,16 @@ class Engine:
                 self._watchers[task_id].discard(changed)
                 if not self._watchers[task_id]:
                     del self._watchers[task_id]
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the journal has grown; the follower clears it, and reads from the store."""
+        grown = asyncio.Event()
+        self._followers.add(grown)
+        try:
+            yield grown
+        finally:
+            self._followers.discard(grown)
 
     # the writer
 
@@ -197,14 +208,17 @@ class Engine:
         requests = [self._request(task, effect) for task, effect in draft.effects]
         changed = {task_id: task for task_id, task in draft.tasks.items() if self.task(task_id) != task}
         if changed or draft.resources:
-            save = self._store.save
+            told = entries(draft.versions, self._clock.wall())
             await asyncio.get_running_loop().run_in_executor(
-                self._writer, save, list(changed.values()), draft.resources
+                self._writer, self._store.save, list(changed.values()), draft.resources, told
             )
         for task in changed.values():
             self._publish(task)
         for request in requests:
             self._send(request)
+        if draft.versions:
+            for grown in self._followers:
+                grown.set()
         if not self._live:
             self.emptied.set()
 
@@ -240,3 +254,7 @@ class Engine:
     async def prune(self, before: float, limit: int) -> list[str]:
         """Drop records of tasks that stopped before that Unix time, between two commits; their ids."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._store.prune, before, limit)
+
+    async def prune_events(self, before: float, limit: int) -> int:
+        """Drop events of the journal from before that Unix time, between two commits; how many."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._store.prune_events, before, limit)

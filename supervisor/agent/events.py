@@ -1,14 +1,17 @@
-"""The keeper's events as the lifecycle's, and a task's changes as log lines."""
+"""The keeper's events as the lifecycle's; a task's changes as log lines, and as entries of the journal."""
 
 from __future__ import annotations
 
 import errno
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from supervisor import lifecycle, procinfo, wire
+import msgspec
+
+from supervisor import lifecycle, procinfo, shapes, wire
 from supervisor.model import Container, DesiredStatus, ExitStatus, Identity, LastStatus, Task
+from supervisor.store import JournalEntry
 
 _STUCK_AFTER = 1.0
 """Seconds from the first SIGKILL after which what is left is looked at: most deaths take a millisecond."""
@@ -73,3 +76,8 @@ def _narrate_container(old: Container | None, new: Container, facts: dict[str, A
         yield level, "container_stopped", {**facts, "exit_code": code, "reason": new.reason}
     elif new.reason is not None and old is not None and new.reason != old.reason:
         yield "warning", "container_not_dying", {**facts, "reason": new.reason}
+
+
+def entries(versions: Iterable[Task], at: float) -> list[JournalEntry]:
+    """The journal's entries for these versions of tasks, which are committed together at ``at``."""
+    return [JournalEntry(at, task.task_id, msgspec.json.encode(shapes.render_event(task, at))) for task in versions]

@@ -1,4 +1,4 @@
-"""The end of old records: stopped tasks are dropped, with their logs, when they have been kept long enough."""
+"""The end of old records: stopped tasks, their logs, and the journal's events, when they have been kept long enough."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from supervisor.log import get_logger
 
 _INTERVAL = 3600.0
 _BATCH = 100
-"""Tasks a transaction: a small one, since commits of stops wait for it."""
+"""Records a transaction: a small one, since commits of stops wait for it."""
 _DAY = 86400.0
 
 _log = get_logger("agent")
@@ -37,4 +37,6 @@ async def _prune_once(engine: Engine, before: float, log_dir: str) -> int:
         dropped += len(ids)
         for task_id in ids:
             await asyncio.to_thread(shutil.rmtree, f"{log_dir}/{task_id}", ignore_errors=True)
+    while await engine.prune_events(before, _BATCH):
+        pass
     return dropped

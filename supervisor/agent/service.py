@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import Any
 
 from supervisor import lifecycle, shapes
+from supervisor.agent import journal
 from supervisor.agent.caller import Caller
 from supervisor.agent.clusters import ClusterService
 from supervisor.agent.definitions import DefinitionService
@@ -188,6 +189,16 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
                 if all(task.last_status is LastStatus.STOPPED for task in found.values()):
                     return
                 await changed.wait()
+
+    def events(
+        self, *, after: str | None, since: str | None, task: str | None, follow: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The journal after an event or from a time on, of one task or of all; ``follow``: and what is yet to come."""
+        number = shapes.parse_after(after)
+        if since is not None:
+            number = max(number, self._store.event_before(shapes.parse_since(since)))
+        task_id = None if task is None else self._names.parse_task_id(task)
+        return journal.read(self._engine, self._store, journal.Asked(number, task_id, follow))
 
     def _windows(self, tasks: Collection[Task]) -> Iterator[dict[str, Any]]:
         now = self._clock.monotonic()

@@ -29,9 +29,10 @@ from supervisor.shapes.requests import DescribeTasks
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113."
 CONTENT_TYPE = "application/x-amz-json-1.1"
+_LINES = "application/x-ndjson"
 MAX_BODY = 1024 * 1024
 _KEEP_ALIVE = 15.0
-"""Seconds between blank lines of a watch: a client that is gone is noticed by then."""
+"""Seconds between blank lines of a stream: a client that is gone is noticed by then."""
 
 _log = get_logger("api")
 
@@ -63,7 +64,13 @@ def application(service: Service) -> Starlette:
         asked = DescribeTasks(cluster=query.get("cluster"), tasks=query.getlist("task"))
         replies = service.watch(asked)
         first = await anext(replies)
-        return StreamingResponse(_lines(first, replies), media_type="application/x-ndjson")
+        return StreamingResponse(_lines(replies, first), media_type=_LINES)
+
+    async def events(request: Request) -> Response:
+        query = request.query_params
+        asked = {name: query.get(name) for name in ("after", "since", "task")}
+        told = service.events(**asked, follow=query.get("follow", "0") not in ("", "0"))
+        return StreamingResponse(_lines(told), media_type=_LINES)
 
     async def health(_: Request) -> Response:
         return _reply({"status": "ok", "version": __version__})
@@ -72,6 +79,7 @@ def application(service: Service) -> Starlette:
         routes=[
             Route("/", operate, methods=["POST"]),
             Route("/v1/tasks/watch", watch, methods=["GET"]),
+            Route("/v1/events", events, methods=["GET"]),
             Route("/v1/health", health, methods=["GET"]),
         ],
         exception_handlers={
@@ -113,9 +121,10 @@ def _reply(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(msgspec.json.encode(content), status, headers, CONTENT_TYPE)
 
 
-async def _lines(first: Any, replies: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    """A reply a line; a blank one where nothing has changed for a while."""
-    yield msgspec.json.encode(first) + b"\n"
+async def _lines(replies: AsyncIterator[Any], *first: Any) -> AsyncIterator[bytes]:
+    """A reply a line, ``first`` those that were taken already; a blank line where nothing has changed for a while."""
+    for reply in first:
+        yield msgspec.json.encode(reply) + b"\n"
     following = asyncio.ensure_future(anext(replies, None))
     try:
         while True:

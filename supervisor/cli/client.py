@@ -95,13 +95,36 @@ class Client:
         ``TimeoutError`` after ``timeout`` seconds, ``AgentRefused``, and ``AgentUnreachable`` after several
         failures in a row.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
         query = [("cluster", cluster)] if cluster else []
         target = "/v1/tasks/watch?" + urlencode(query + [("task", task) for task in tasks])
+        return self._stream("DescribeTasks", lambda: target, timeout)
+
+    def events(self, *, follow: bool, **query: str) -> Iterator[dict[str, Any]]:
+        """The journal's events; ``query`` has ``after``, ``since`` and ``task``. With ``follow``: without end.
+
+        A stream that breaks is opened anew after the last event that came. Raises as ``watch`` does.
+        """
+
+        def target() -> str:
+            return "/v1/events?" + urlencode({**query, "follow": int(follow)})
+
+        if not follow:
+            try:
+                yield from map(self._decode, self._lines("ListEvents", target(), None))
+            except BROKEN as exc:
+                raise AgentUnreachable(self.socket_path, _reason(exc)) from exc
+            return
+        for event in self._stream("ListEvents", target, None):
+            query["after"] = str(event["seq"])
+            yield event
+
+    def _stream(self, what: str, target: Callable[[], str], timeout: float | None) -> Iterator[dict[str, Any]]:
+        """What the stream at that place says, opened anew whenever it breaks."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         failures = 0
         while True:
             try:
-                for line in self._lines(target, deadline):
+                for line in self._lines(what, target(), deadline):
                     failures = 0
                     if line.strip():
                         yield self._decode(line)
@@ -125,7 +148,7 @@ class Client:
         finally:
             connection.close()
 
-    def _lines(self, target: str, deadline: float | None) -> Iterator[bytes]:
+    def _lines(self, what: str, target: str, deadline: float | None) -> Iterator[bytes]:
         """The lines of one stream, until it ends or breaks; a line cut off by the end is dropped."""
         connection = Connection(self.socket_path, _time_left(deadline))
         try:
@@ -133,7 +156,7 @@ class Client:
             stream = connection.sock
             with connection.exchange("GET", target) as response:
                 if response.status != http.HTTPStatus.OK:
-                    self._accepted(response, "DescribeTasks")
+                    self._accepted(response, what)
                 while (line := response.readline()).endswith(b"\n"):
                     yield line
                     stream.settimeout(_time_left(deadline))

@@ -48,6 +48,7 @@ COMMANDS = {
     "describe-container-instances": "supervisor.cli.operations",
     "update-container-instances-state": "supervisor.cli.operations",
     "wait": "supervisor.cli.wait",
+    "events": "supervisor.cli.events",
     "demo": "supervisor.cli.demo",
 }
 

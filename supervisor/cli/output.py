@@ -33,6 +33,11 @@ def print_json(value: Any) -> None:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(value, indent=4)
+    print_line(text)
+
+
+def print_line(text: str) -> None:
+    """Print text that stdout can encode, and at once. Raises as ``print_json`` does."""
     try:
         click.echo(text)
     except BrokenPipeError:

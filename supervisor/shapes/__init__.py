@@ -2,6 +2,7 @@
 
 from .arns import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, Names
 from .definitions import definition_from
+from .events import iso_time, parse_after, parse_since, render_event
 from .labels import StopPolicy, stop_policy
 from .pages import check_max_results, one_page, read_token
 from .parse import parse_request
@@ -68,16 +69,20 @@ __all__ = [
     "cluster_from",
     "definition_from",
     "find_cluster_names",
+    "iso_time",
     "new_task",
     "one_page",
+    "parse_after",
     "parse_request",
     "parse_revision",
+    "parse_since",
     "parse_tagged",
     "read_token",
     "remove_tags",
     "render_cluster",
     "render_definition",
     "render_error",
+    "render_event",
     "render_failure",
     "render_instance",
     "render_tags",

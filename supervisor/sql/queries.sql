@@ -188,3 +188,34 @@ LIMIT :limit;
 -- Forgets one task
 DELETE FROM tasks
 WHERE task_id = :task_id;
+
+-- save_event --
+-- Appends to the journal
+INSERT INTO events (at, task_id, body)
+VALUES (:at, :task_id, :body);
+
+-- load_events --
+-- A page of the journal after a number, of one task or of all
+SELECT seq, body
+FROM events
+WHERE seq > :after
+    AND (:task_id IS NULL OR task_id = :task_id)
+ORDER BY seq
+LIMIT :limit;
+
+-- find_event_since --
+-- The first number of the journal at or after a time; NULL if there is none
+SELECT min(seq)
+FROM events
+WHERE at >= :since;
+
+-- find_last_event --
+-- The last number that the journal has given; no row before the first
+SELECT seq
+FROM sqlite_sequence
+WHERE name = 'events';
+
+-- remove_events --
+-- Forgets the oldest events from before a time
+DELETE FROM events
+WHERE seq IN (SELECT seq FROM events WHERE at < :before ORDER BY at LIMIT :limit);

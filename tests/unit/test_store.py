@@ -31,7 +31,7 @@ from supervisor.model import (
     Task,
     TaskDefinition,
 )
-from supervisor.store import Store
+from supervisor.store import JournalEntry, Store
 
 ARN = "arn:aws:ecs:local:000000000000:"
 INSTANCE = ContainerInstance(instance_id="c" * 32, registered_at=1.5, status=InstanceStatus.DRAINING, version=2)
@@ -207,22 +207,23 @@ def test_a_file_that_is_no_database(path: str) -> None:
 def test_a_newer_schema_is_refused(store: Store, path: str) -> None:
     store._writer.execute("PRAGMA user_version = 9")
     store.close()
-    with pytest.raises(StoreError, match="its schema is version 9, and this release knows up to 1; start the release"):
+    with pytest.raises(StoreError, match="its schema is version 9, and this release knows up to 2; start the release"):
         Store(path)
 
 
 def test_migrations_run_once_and_all_or_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
-    files = {"0002.sql": "ALTER TABLE clusters ADD COLUMN a;\nALTER TABLE clusters ADD COLUMN a;\n"}
+    version = len(store_module.MIGRATIONS) + 1
+    files = {"next.sql": "ALTER TABLE clusters ADD COLUMN a;\nALTER TABLE clusters ADD COLUMN a;\n"}
     original = store_module._sql_file
     monkeypatch.setattr(store_module, "_sql_file", lambda name: files.get(name) or original(name))
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, "0002.sql"))
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, "next.sql"))
     with pytest.raises(StoreError, match="duplicate column name: a"):
         Store(path)
-    files["0002.sql"] = "ALTER TABLE clusters ADD COLUMN a;\nALTER TABLE clusters ADD COLUMN b;\n"
+    files["next.sql"] = "ALTER TABLE clusters ADD COLUMN a;\nALTER TABLE clusters ADD COLUMN b;\n"
     for _ in range(2):
         store = Store(path)
-        assert store._writer.execute("PRAGMA user_version") == [(2,)]
+        assert store._writer.execute("PRAGMA user_version") == [(version,)]
         store.close()
 
 
@@ -490,3 +491,49 @@ def test_no_descriptor_is_left_open(path: str) -> None:
     before = os.listdir("/proc/self/fd")
     Store(path).close()
     assert os.listdir("/proc/self/fd") == before
+
+
+# -- the journal --
+
+
+def an_event(number: int, at: float = 1.0, task: int = 1) -> JournalEntry:
+    return JournalEntry(at, f"{task:032x}", f'{{"n":{number}}}'.encode())
+
+
+def test_events_are_numbered_in_the_order_of_their_commits(store: Store) -> None:
+    store.save(events=[an_event(1), an_event(2, task=2)])
+    store.save([a_task()], events=[an_event(3)])
+    assert store.events(0, 10) == [(1, '{"n":1}'), (2, '{"n":2}'), (3, '{"n":3}')]
+    assert store.events(1, 1) == [(2, '{"n":2}')]
+    assert store.events(0, 10, f"{1:032x}") == [(1, '{"n":1}'), (3, '{"n":3}')]
+    assert store.events(3, 10) == []
+
+
+def test_an_event_is_stored_with_its_change_or_not_at_all(store: Store) -> None:
+    broken = a_stopped_task(stopped_at=None)
+    with pytest.raises(StoreError):
+        store.save([broken], events=[an_event(1)])
+    assert store.events(0, 10) == []
+
+
+def test_a_number_is_never_given_twice_however_much_was_pruned(store: Store, path: str) -> None:
+    store.save(events=[an_event(1), an_event(2)])
+    assert store.prune_events(5.0, 10) == 2
+    store.close()
+    again = Store(path)
+    again.save(events=[an_event(3)])
+    assert again.events(0, 10) == [(3, '{"n":3}')]
+    again.close()
+
+
+def test_the_oldest_events_are_pruned_a_few_at_a_time(store: Store) -> None:
+    store.save(events=[an_event(1, 3.0), an_event(2, 1.0), an_event(3, 2.0), an_event(4, 4.0)])
+    assert store.prune_events(4.0, 2) == 2
+    assert store.events(0, 10) == [(1, '{"n":1}'), (4, '{"n":4}')]
+    assert [store.prune_events(4.0, 2), store.prune_events(4.0, 2)] == [1, 0]
+
+
+def test_where_the_journal_stood_at_a_time(store: Store) -> None:
+    assert store.event_before(0.0) == 0
+    store.save(events=[an_event(1, 1.0), an_event(2, 2.0), an_event(3, 3.0)])
+    assert [store.event_before(at) for at in (0.5, 2.0, 2.5, 3.5)] == [0, 1, 2, 3]

@@ -153,3 +153,22 @@ class TestWatch:
         agent.streams.append(Stream([b"\n"] * 3, "hold"))
         with pytest.raises(TimeoutError):
             next(Client(agent.path).watch(None, ["a"], timeout=0.01))
+
+
+def test_a_broken_stream_of_events_goes_on_after_the_last_that_came(agent: FakeAgent) -> None:
+    agent.streams.extend([Stream([{"seq": 4}, b"\n", {"seq": 5}], "cut"), Stream([]), Stream([{"seq": 6}])])
+    events = Client(agent.path, pause=lambda _: None).events(follow=True, since="0", task="x")
+    assert [next(events)["seq"] for _ in range(3)] == [4, 5, 6]
+    assert [request.path for request in agent.requests] == [
+        "/v1/events?since=0&task=x&follow=1",
+        "/v1/events?since=0&task=x&after=5&follow=1",
+        "/v1/events?since=0&task=x&after=5&follow=1",
+    ]
+
+
+def test_events_that_are_there_are_read_once(agent: FakeAgent) -> None:
+    agent.streams.append(Stream([{"seq": 1}, {"seq": 2}]))
+    assert list(Client(agent.path).events(follow=False, after="0")) == [{"seq": 1}, {"seq": 2}]
+    agent.streams.append((400, {"__type": "InvalidParameterException", "message": "since: no"}))
+    with pytest.raises(AgentRefused, match="calling the ListEvents operation: since: no"):
+        list(Client(agent.path).events(follow=False, since="x"))

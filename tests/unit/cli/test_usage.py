@@ -31,7 +31,11 @@ def test_help_of_every_command(no_agent: str, run: Run, line: tuple[str, ...]) -
     result = run(*line, "--help")
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith(f"Usage: {' '.join(('supervisor', *line))} [OPTIONS]")
-    if line not in [(), ("wait",), ("demo",)]:  # these take nothing that an example could show  # these take nothing that an example could show
+    if line not in [
+        (),
+        ("wait",),
+        ("demo",),
+    ]:  # these take nothing that an example could show  # these take nothing that an example could show
         assert f"Example:\n    {' '.join(('supervisor', *line))} --" in result.out
 
 
