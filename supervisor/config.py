@@ -76,6 +76,8 @@ class TasksTable(Table, frozen=True, kw_only=True):
     tracking: Annotated[
         Tracking, msgspec.Meta(description='"auto" (cgroup where it can be had), "cgroup" or "descent"')
     ] = "auto"
+    metadata: Annotated[bool, msgspec.Meta(description="true or false")] = True
+    """Whether the processes of a task can ask about their task, over loopback HTTP."""
 
 
 class ApiTable(Table, frozen=True, kw_only=True):

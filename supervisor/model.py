@@ -230,6 +230,8 @@ class ContainerInstance(Record, frozen=True):
 
     instance_id: str
     registered_at: float
+    inside_key: str = ""
+    """Secret, in hex: what the addresses that tasks find the agent under are made from. Never shown."""
     status: InstanceStatus = InstanceStatus.ACTIVE
     tags: tuple[Tag, ...] = ()
     version: int = 1
@@ -319,6 +321,8 @@ class Task(Record, frozen=True, kw_only=True):
     """CPU units of the host that are the task's until it is STOPPED."""
     reserved_memory: int = 0
     """MiB of the host that are the task's until it is STOPPED."""
+    protected_until: float | None = None
+    """Unix time until which it asked to be left alone; StopTask does not ask."""
 
     @property
     def cluster(self) -> str:
@@ -329,6 +333,11 @@ class Task(Record, frozen=True, kw_only=True):
     def revision(self) -> int:
         """Of its task definition."""
         return int(self.task_definition_arn.rpartition(":")[2])
+
+    def is_protected(self, now: float) -> bool:
+        """Whether whatever would stop it unasked is to leave it alone at that Unix time. Never while it stops."""
+        running = self.desired_status is DesiredStatus.RUNNING
+        return running and self.protected_until is not None and now < self.protected_until
 
     def container(self, name: str) -> Container:
         """The container of that name; ``KeyError`` if there is none."""

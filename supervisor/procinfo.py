@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import psutil
 
@@ -110,3 +111,51 @@ def _local_ports(table: str, state: str) -> Iterator[int]:
             _, local, _, found, *_ = line.split()
             if found == state:
                 yield int(local.rpartition(":")[2], 16)
+
+
+class Usage(NamedTuple):
+    """What a few processes use together."""
+
+    processes: int
+    user: float
+    """Seconds of CPU; with those of children that have ended and been waited for."""
+    system: float
+    resident: int
+    """Bytes."""
+
+
+class HostUsage(NamedTuple):
+    """What the host has, and has used."""
+
+    cpu_time: float
+    """Seconds since boot, of all CPUs, idle ones too."""
+    cpus: int
+    memory: int
+    """Bytes."""
+
+
+def measure(pid: int) -> Usage | None:
+    """The process and all below it, as far as they live; None where it is gone."""
+    try:
+        main = psutil.Process(pid)
+        family = [main, *main.children(recursive=True)]
+    except psutil.Error:
+        return None
+    user = system = 0.0
+    resident = 0
+    for process in family:
+        try:
+            times, memory = process.cpu_times(), process.memory_info()
+        except psutil.Error:
+            continue
+        user += times.user + times.children_user
+        system += times.system + times.children_system
+        resident += memory.rss
+    return Usage(len(family), user, system, resident)
+
+
+def measure_host() -> HostUsage:
+    """The host, now."""
+    times = psutil.cpu_times()
+    counted_twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # they are in user and nice, too
+    return HostUsage(sum(times) - counted_twice, psutil.cpu_count() or 1, int(psutil.virtual_memory().total))

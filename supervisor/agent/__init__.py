@@ -6,5 +6,6 @@
 ``events``    the keeper's events as the lifecycle's; a task's changes as log lines and as entries of the journal
 ``journal``   the journal, read and followed
 ``service``   the ECS operations
+``inside``    what the processes of a task may ask; ``usage``, what they use; ``protection``, who is to be left alone
 ``drain``     the end of the host's day; ``history``, the end of old records
 """

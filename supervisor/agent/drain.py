@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from supervisor.agent.draft import Draft
 from supervisor.agent.engine import Engine
 from supervisor.clock import Clock
 from supervisor.lifecycle import StopRequested
 from supervisor.log import get_logger
-from supervisor.model import DesiredStatus, StopCode
+from supervisor.model import DesiredStatus, StopCode, Task
 
 REASON = "The supervisor is shutting down"
 
 _log = get_logger("agent")
 
 
-def stop_live(draft: Draft, event: StopRequested, now: float) -> None:
-    """Have every task stopped that is not stopping yet, each container by its own window."""
+def stop_live(draft: Draft, event: StopRequested, now: float, spared: Callable[[Task], bool] = lambda _: False) -> None:
+    """Have every task stopped that is not stopping yet nor spared, each container by its own window."""
     for task in draft.live().values():
-        if task.desired_status is DesiredStatus.RUNNING:
+        if task.desired_status is DesiredStatus.RUNNING and not spared(task):
             draft.follow(task, event, now)
 
 

@@ -50,10 +50,18 @@ class _Change:
 class Engine:
     """Tasks that are not STOPPED yet, in memory; all others are the store's. Only ``run`` changes anything."""
 
-    def __init__(self, store: Store, clock: Clock, send: Callable[[wire.Request], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        send: Callable[[wire.Request], None],
+        environ: Callable[[Task, str], dict[str, str]] | None = None,
+    ) -> None:
+        """``environ``: what a container of a task finds in its environment beside what its definition says."""
         self._store = store
         self._clock = clock
         self._send = send
+        self._environ = environ or (lambda *_: {})
         self._live: dict[str, Task] = {}
         self._by_run: dict[str, str] = {}
         self._inbox: deque[_Change | wire.Event] = deque()
@@ -249,7 +257,8 @@ class Engine:
         definition = self._store.definition(task.family, task.revision)
         if definition is None:
             raise StoreError(f"cannot start {effect.container!r}: its task definition is not in the store")
-        return spawn_request(task, definition, effect.container, effect.run_id)
+        environ = self._environ(task, effect.container)
+        return spawn_request(task, definition, effect.container, effect.run_id, environ)
 
     async def prune(self, before: float, limit: int) -> list[str]:
         """Drop records of tasks that stopped before that Unix time, between two commits; their ids."""

@@ -47,18 +47,23 @@ class InstanceService(World):
     async def update_container_instances_state(
         self, request: requests.UpdateContainerInstancesState, caller: Caller
     ) -> dict[str, Any]:
-        """DRAINING: every task of the host is asked to stop, and none is taken, until it is ACTIVE again."""
+        """DRAINING: the tasks of the host are asked to stop, and none is taken, until it is ACTIVE again.
+
+        Protected tasks are left alone; asked again, those whose protection is over by then are stopped.
+        """
         asked, status = shapes.check_update_instances(request)
 
         def update(draft: Draft) -> dict[str, Any]:
             names = self._cluster(request.cluster)
             instance = self._instance()
-            if instance.status is not status and any(self._is_this_host(text, names) for text in asked):
+            here = any(self._is_this_host(text, names) for text in asked)
+            if here and instance.status is not status:
                 instance = msgspec.structs.replace(instance, status=status, version=instance.version + 1)
                 draft.resources.append(instance)
-                if status is InstanceStatus.DRAINING:
-                    event = lifecycle.StopRequested(StopCode.TERMINATION_NOTICE, DRAINED)
-                    stop_live(draft, event, self._clock.wall())
+            if here and status is InstanceStatus.DRAINING:
+                event = lifecycle.StopRequested(StopCode.TERMINATION_NOTICE, DRAINED)
+                now = self._clock.wall()
+                stop_live(draft, event, now, spared=lambda task: task.is_protected(now))
             return self._answer(asked, names, instance, draft.live())
 
         reply = await self._engine.submit(update)

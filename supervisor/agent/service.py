@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import Any
 
 from supervisor import lifecycle, shapes
-from supervisor.agent import journal
+from supervisor.agent import journal, protection
 from supervisor.agent.caller import Caller
 from supervisor.agent.clusters import ClusterService
 from supervisor.agent.definitions import DefinitionService
@@ -153,6 +153,34 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
         """Those that are in the cluster, by id."""
         tasks = self._engine.tasks([one.task_id for one in asked if one.task_id is not None])
         return {task_id: task for task_id, task in tasks.items() if task.cluster == names.cluster}
+
+    async def get_task_protection(self, request: requests.GetTaskProtection, _: Caller) -> dict[str, Any]:
+        """Whether tasks are protected, and until when."""
+        names = self._cluster(request.cluster)
+        asked = shapes.check_get_task_protection(request, names)
+        return self._protected(asked, self._find_tasks(asked, names), names)
+
+    async def update_task_protection(self, request: requests.UpdateTaskProtection, _: Caller) -> dict[str, Any]:
+        """Protect tasks for a time, or no longer; one that is being stopped cannot be."""
+        names = self._cluster(request.cluster)
+        asked, minutes = shapes.check_update_task_protection(request, names)
+        changed = await protection.protect(self._engine, self._clock, self._find_tasks(asked, names), minutes)
+        return self._protected(asked, changed, names)
+
+    def _protected(self, asked: list[shapes.TaskAsked], found: dict[str, Task], names: shapes.Names) -> dict[str, Any]:
+        """The reply of both: those not found fail, and so do those that exist and cannot be protected."""
+        now = self._clock.wall()
+        known = self._find_tasks(asked, names)
+        failures = [
+            shapes.render_failure(
+                one.text if one.task_id is None else names.task_arn(one.task_id),
+                *((shapes.NOT_VALID, shapes.NOT_VALID_DETAIL) if one.task_id in known else ("MISSING",)),
+            )
+            for one in asked
+            if one.task_id not in found
+        ]
+        tasks = [found[one.task_id] for one in asked if one.task_id in found]
+        return {"protectedTasks": [shapes.render_protected_task(task, now) for task in tasks], "failures": failures}
 
     async def list_tasks(self, request: requests.ListTasks, _: Caller) -> dict[str, Any]:
         """ARNs of tasks, a page at a time, the newest first."""

@@ -9,8 +9,10 @@ from supervisor.shapes import stop_policy
 _FILE_DRIVERS = ("file", "json-file")
 
 
-def spawn_request(task: Task, definition: TaskDefinition, container_name: str, run_id: str) -> wire.Spawn:
-    """The request for that run: the definition with the task's overrides applied."""
+def spawn_request(
+    task: Task, definition: TaskDefinition, container_name: str, run_id: str, environ: dict[str, str]
+) -> wire.Spawn:
+    """The request for that run: the definition with the task's overrides applied, and the agent's ``environ``."""
     container = task.container(container_name)
     defined = next(one for one in definition.container_definitions if one.name == container_name)
     policy = stop_policy(defined, container.stop_timeout)
@@ -22,7 +24,7 @@ def spawn_request(task: Task, definition: TaskDefinition, container_name: str, r
         task=task.task_id,
         container=container_name,
         argv=_argv(task, defined),
-        environ=_environ(task, defined),
+        environ=_environ(task, defined) | environ,
         cwd=defined.working_directory or "/",
         user=defined.user,
         ulimits=[(limit.name, limit.soft_limit, limit.hard_limit) for limit in defined.ulimits],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Iterable
 
@@ -19,7 +20,11 @@ def establish(store: Store, clock: Clock, cluster: str) -> None:
     """See that the host has a record, the same for as long as the state directory lives, and its own cluster one."""
     missing: list[Resource] = []
     if store.instance() is None:
-        missing.append(ContainerInstance(instance_id=uuid.uuid4().hex, registered_at=clock.wall()))
+        missing.append(
+            ContainerInstance(
+                instance_id=uuid.uuid4().hex, registered_at=clock.wall(), inside_key=secrets.token_hex(32)
+            )
+        )
     own = store.cluster(cluster)
     if own is None or own.status is not ClusterStatus.ACTIVE:
         missing.append(Cluster(name=cluster))

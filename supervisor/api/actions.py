@@ -48,4 +48,6 @@ ACTIONS: dict[str, Action] = {
     "ListContainerInstances": Action(Service.list_container_instances, Access.READ),
     "DescribeContainerInstances": Action(Service.describe_container_instances, Access.READ),
     "UpdateContainerInstancesState": Action(Service.update_container_instances_state, Access.WRITE),
+    "GetTaskProtection": Action(Service.get_task_protection, Access.READ),
+    "UpdateTaskProtection": Action(Service.update_task_protection, Access.WRITE),
 }

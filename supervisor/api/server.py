@@ -53,7 +53,7 @@ def application(service: Service) -> Starlette:
     """The ASGI application."""
 
     async def operate(request: Request) -> Response:
-        body = await _body(request)
+        body = await read_body(request)
         operation = _operation(request)
         asked = shapes.parse_request(operation, body)
         action = ACTIONS[operation]
@@ -85,7 +85,7 @@ def application(service: Service) -> Starlette:
         exception_handlers={
             SupervisorError: _refuse,
             HTTPException: _not_found,
-            ClientDisconnect: _gone,
+            ClientDisconnect: gone,
             Exception: _fail,
         },
     )
@@ -102,7 +102,8 @@ class BodyTooLargeError(ClientError):
     """More than ``MAX_BODY``. What is left of it is not read, so nothing else can come over this connection."""
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The whole body; `BodyTooLargeError` where it is longer than any request of ours."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -152,7 +153,8 @@ async def _not_found(request: Request, _: Exception) -> Response:
     return _reply(shapes.render_error(error), 404)
 
 
-async def _gone(_: Request, __: Exception) -> Response:
+async def gone(_: Request, __: Exception) -> Response:
+    """Nobody is there to read this."""
     return Response(status_code=400)
 
 
@@ -164,7 +166,7 @@ async def _fail(request: Request, error: Exception) -> Response:
 class Server(uvicorn.Server):
     """uvicorn that leaves signals to the keeper, and tells when it serves."""
 
-    def __init__(self, app: Starlette, serving: Callable[[], None]) -> None:
+    def __init__(self, app: Starlette, serving: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -18,7 +18,17 @@ ANSWER_TIMEOUT = 60.0
 """Seconds without a byte after which the agent counts as gone; a stream is then opened anew."""
 ATTEMPTS = 3
 """How often a request is sent that does no harm when it arrives twice."""
-REPEATABLE = frozenset({"DescribeTaskDefinition", "DescribeTasks", "ListTasks", "RunTask", "StopTask"})
+REPEATABLE = frozenset(
+    {
+        "DescribeTaskDefinition",
+        "DescribeTasks",
+        "GetTaskProtection",
+        "ListTasks",
+        "RunTask",
+        "StopTask",
+        "UpdateTaskProtection",
+    }
+)
 """RunTask is among them because every one carries a ``clientToken``."""
 STREAM_FAILURES = 10
 """How many connections in a row may fail before one line came from the stream."""

@@ -47,6 +47,8 @@ COMMANDS = {
     "list-container-instances": "supervisor.cli.operations",
     "describe-container-instances": "supervisor.cli.operations",
     "update-container-instances-state": "supervisor.cli.operations",
+    "get-task-protection": "supervisor.cli.operations",
+    "update-task-protection": "supervisor.cli.operations",
     "wait": "supervisor.cli.wait",
     "events": "supervisor.cli.events",
     "demo": "supervisor.cli.demo",

@@ -50,6 +50,8 @@ EXAMPLES = {
     "list-container-instances": "--status ACTIVE",
     "describe-container-instances": "--container-instances 7f1d7e4b1c0e4b6f9d3a5c2e8b6a4d10 --include TAGS",
     "update-container-instances-state": "--container-instances 7f1d7e4b1c0e4b6f9d3a5c2e8b6a4d10 --status DRAINING",
+    "get-task-protection": "--cluster default --tasks 1dc5c17a422b4dc49a7e6a51f5d0a0ce",
+    "update-task-protection": "--cluster default --tasks 1dc5c17a422b4dc49a7e6a51f5d0a0ce --protection-enabled",
     "wait tasks-running": "--tasks 1dc5c17a422b4dc49a7e6a51f5d0a0ce --timeout 60",
     "wait tasks-stopped": "--tasks 1dc5c17a422b4dc49a7e6a51f5d0a0ce --timeout 60",
 }

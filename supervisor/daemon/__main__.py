@@ -13,28 +13,33 @@ import msgspec
 from supervisor import log, wire
 from supervisor.agent import drain, history
 from supervisor.agent.engine import Engine
+from supervisor.agent.inside import Addresses, Inside
 from supervisor.agent.link import Link
 from supervisor.agent.service import Service
 from supervisor.agent.world import establish
+from supervisor.api.inside import application as inside_application
 from supervisor.api.server import Server, application
 from supervisor.clock import SystemClock
 from supervisor.config import Settings
-from supervisor.daemon.start import AGENT_VARIABLE
+from supervisor.daemon.start import AGENT_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.posix.service import Stderr
 from supervisor.procinfo import LocalHost
 from supervisor.store import Store
 
 LINK_FD = 3
-SOCKET_FD = 4
+LISTENERS_FD = 4
+"""The first of the listening sockets."""
 
 
 def main() -> int:
     """The exit status of the agent: 0 only at the end of a drain."""
     settings = msgspec.json.decode(os.environ.pop(AGENT_VARIABLE), type=Settings)
+    names = os.environ.pop(LISTENERS_VARIABLE).split()
+    listeners = {name: socket.socket(fileno=LISTENERS_FD + number) for number, name in enumerate(names)}
     log.configure(cast("TextIO", Stderr()))  # a reader that has stopped reading must not stop the API
     try:
-        asyncio.run(Agent(settings).run())
+        asyncio.run(Agent(settings, listeners).run())
     except SupervisorError as exc:
         log.get_logger("agent").error("agent_failed", error=str(exc))
         return 1
@@ -44,34 +49,39 @@ def main() -> int:
 class Agent:
     """One life of the agent: recover, serve, and at the end of the keeper's day drain."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listeners: dict[str, socket.socket]) -> None:
         self._settings = settings
+        self._listeners = listeners
         self._clock = SystemClock()
         self._store = Store(f"{settings.agent.state_dir}/supervisor.db")
 
     async def run(self) -> None:
         """Until drained; ``LinkLost`` when the keeper is gone, ``StoreError`` when the records cannot be read."""
         link = await Link.open(LINK_FD)
-        engine = Engine(self._store, self._clock, link.send)
+        establish(self._store, self._clock, self._settings.agent.cluster)
+        inside = self._inside()
+        engine = Engine(self._store, self._clock, link.send, inside.environ if inside is not None else None)
         link.send(wire.List())
         (listed,) = await link.receive()
         assert isinstance(listed, wire.Listed), "nothing else comes before hello"
         await engine.recover(listed.runs)
-        establish(self._store, self._clock, self._settings.agent.cluster)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
-        server = Server(application(service), serving=lambda: link.send(wire.Hello(wire.VERSION)))
+        servers = {"api": Server(application(service), serving=lambda: link.send(wire.Hello(wire.VERSION)))}
+        if inside is not None:
+            servers["inside"] = Server(inside_application(Inside(engine, self._store, self._clock, inside)))
         agent = self._settings.agent
         try:
             async with asyncio.TaskGroup() as group:
-                serving = group.create_task(server.serve([socket.socket(fileno=SOCKET_FD)]))
+                serving = [group.create_task(each.serve([self._listeners[name]])) for name, each in servers.items()]
                 keep_days = self._settings.history.keep_days
                 others = [
                     group.create_task(engine.run()),
                     group.create_task(history.prune(engine, self._clock, keep_days, f"{agent.state_dir}/logs")),
                 ]
                 await self._follow_keeper(link, engine)
-                server.end()
-                await serving
+                for server in servers.values():
+                    server.end()
+                await asyncio.wait(serving)
                 for task in others:
                     task.cancel()
         except* SupervisorError as errors:
@@ -94,6 +104,15 @@ class Agent:
                     await asyncio.sleep(0)  # its stops are asked for before the event: one commit stores both
                 engine.take(event)
             receiving = asyncio.ensure_future(link.receive())
+
+    def _inside(self) -> Addresses | None:
+        """Where the processes of tasks find us; None where that is turned off."""
+        listener = self._listeners.get("inside")
+        if listener is None:
+            return None
+        instance = self._store.instance()
+        assert instance is not None, "it was established"
+        return Addresses(listener.getsockname()[1], bytes.fromhex(instance.inside_key))
 
 
 if __name__ == "__main__":

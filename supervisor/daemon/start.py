@@ -1,6 +1,6 @@
 """From ``supervisor agent`` to the keeper, in one process: who started it sees one pid from beginning to end.
 
-The keeper inherits what must outlive every agent: the lock of the state directory and the listening socket.
+The keeper inherits what must outlive every agent: the lock of the state directory and the listening sockets.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from supervisor.posix import process, service
 AGENT_VARIABLE = "SUPERVISOR_AGENT"
 """Carries the agent's settings, as JSON, through the keeper."""
 
+LISTENERS_VARIABLE = "SUPERVISOR_LISTENERS"
+"""Names the listening sockets that the agent is handed, in their order: ``api``, ``inside``."""
+
 _LISTEN_FDS_START = 3
 
 
@@ -33,17 +36,23 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
     lock = _own(directory)
     activated = _is_activated()
     listener = _LISTEN_FDS_START if activated else _listen(settings)
-    for fd in (lock, listener):
+    listeners = {"api": listener}
+    if settings.tasks.metadata:
+        listeners["inside"] = _listen_inside(directory)
+    for fd in (lock, *listeners.values()):
         os.set_inheritable(fd, True)
     kept = keeper.Settings(
         agent_argv=[sys.executable, "-I", "-m", "supervisor.daemon"],
-        agent_environ={AGENT_VARIABLE: msgspec.json.encode(settings).decode()},
+        agent_environ={
+            AGENT_VARIABLE: msgspec.json.encode(settings).decode(),
+            LISTENERS_VARIABLE: " ".join(listeners),
+        },
         log_dir=f"{directory}/logs",
         tracking=settings.tasks.tracking,
         cgroup="supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest(),
         allowed_users=list(settings.tasks.allowed_users),
         shutdown_timeout=settings.agent.shutdown_timeout,
-        listen_fds=[listener],
+        listen_fds=list(listeners.values()),
         socket_path=None if activated else settings.api.socket,
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
@@ -80,3 +89,11 @@ def _listen(settings: Settings) -> int:
     except OSError as exc:
         why = exc.strerror or os.strerror(exc.errno or errno.EIO)
         raise SupervisorError(f"cannot listen on {path}: {why}; see --socket") from None
+
+
+def _listen_inside(directory: str) -> int:
+    """The socket for the processes of tasks (``api.inside``)."""
+    try:
+        return service.listen_loopback(f"{directory}/metadata-port").detach()
+    except OSError as exc:
+        raise SupervisorError(f"cannot listen on 127.0.0.1: {exc.strerror}; see metadata in [tasks]") from None

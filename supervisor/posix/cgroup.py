@@ -13,14 +13,7 @@ from supervisor.posix import process
 
 def own() -> str | None:
     """The directory of our own cgroup in the unified hierarchy, or None where none is mounted."""
-    mount = _mount()
-    if mount is None:
-        return None
-    with open("/proc/self/cgroup") as file:
-        for line in file:
-            if line.startswith("0::"):
-                return os.path.normpath(mount + "/" + line[3:].rstrip("\n"))
-    return None
+    return of(os.getpid())
 
 
 @functools.cache
@@ -88,17 +81,35 @@ def pids(directory: str) -> list[int]:
     return found
 
 
-def contains(directory: str, pid: int) -> bool:
-    """Whether the process is in the group or below it."""
+def of(pid: int) -> str | None:
+    """The directory of the process's group; None where it has none, is gone, or no unified hierarchy is mounted."""
     try:
         with open(f"/proc/{pid}/cgroup") as file:
             path = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), None)
     except OSError:
-        return False
+        return None
     mount = _mount()
-    if path is None or mount is None:
-        return False
-    return f"{os.path.normpath(mount + path)}/".startswith(f"{directory}/")
+    return None if path is None or mount is None else os.path.normpath(f"{mount}/{path}")
+
+
+def contains(directory: str, pid: int) -> bool:
+    """Whether the process is in the group or below it."""
+    return f"{of(pid)}/".startswith(f"{directory}/")
+
+
+def read(directory: str, name: str) -> str | None:
+    """What the group's file of that name says; None where the controller that it belongs to is not enabled."""
+    try:
+        with open(f"{directory}/{name}") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def read_table(directory: str, name: str) -> dict[str, int]:
+    """A file of keys and numbers, one pair a line; empty where there is no such file."""
+    pairs = (line.split() for line in (read(directory, name) or "").splitlines())
+    return {key: int(number) for key, number in pairs}
 
 
 def kill(directory: str) -> None:

@@ -65,6 +65,32 @@ def listen_unix(path: str, mode: int, group: str | None) -> socket.socket:
     return sock
 
 
+def listen_loopback(port_file: str) -> socket.socket:
+    """A listening TCP socket on 127.0.0.1, on the port that the file names, so that who was told it finds it again.
+
+    Where there is no such file yet, or the port is taken, the kernel chooses one, and the file has it from then on.
+    """
+    sock = socket.socket(socket.AF_INET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the life before may linger
+    try:
+        sock.bind(("127.0.0.1", _read_port(port_file)))
+    except OSError:
+        sock.bind(("127.0.0.1", 0))
+    sock.listen(1024)
+    with open(f"{port_file}.new", "w") as file:
+        file.write(f"{sock.getsockname()[1]}\n")
+    os.replace(f"{port_file}.new", port_file)
+    return sock
+
+
+def _read_port(path: str) -> int:
+    """0, which lets the kernel choose, where the file holds no port that users may have."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        text = file.read(16).strip()
+        return int(text) if text.isdigit() and 1024 <= int(text) <= 65535 else 0
+    return 0
+
+
 class Stderr:
     """Lines to standard error that never make the writer wait: what a full pipe or terminal does not take is dropped.
 

@@ -4,8 +4,20 @@ from .arns import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, Names
 from .definitions import definition_from
 from .events import iso_time, parse_after, parse_since, render_event
 from .labels import StopPolicy, stop_policy
+from .metadata import render_inside_container, render_inside_task
 from .pages import check_max_results, one_page, read_token
 from .parse import parse_request
+from .protection import (
+    NOT_VALID,
+    NOT_VALID_DETAIL,
+    check_get_task_protection,
+    check_update_task_protection,
+    parse_state,
+    render_protected_task,
+    render_state,
+    render_state_error,
+    render_state_failure,
+)
 from .queries import (
     DefinitionAsked,
     TaskAsked,
@@ -41,6 +53,8 @@ from .tasks import check_run_task, check_same_request, new_task, request_digest
 __all__ = [
     "DEFINITION_NOT_FOUND",
     "MAX_CHANGED",
+    "NOT_VALID",
+    "NOT_VALID_DETAIL",
     "OPERATIONS",
     "TASK_NOT_FOUND",
     "DefinitionAsked",
@@ -57,6 +71,7 @@ __all__ = [
     "check_describe_task_definition",
     "check_describe_tasks",
     "check_family_list",
+    "check_get_task_protection",
     "check_list_instances",
     "check_list_tasks",
     "check_max_results",
@@ -66,6 +81,7 @@ __all__ = [
     "check_stop_reason",
     "check_stop_task",
     "check_update_instances",
+    "check_update_task_protection",
     "cluster_from",
     "definition_from",
     "find_cluster_names",
@@ -76,6 +92,7 @@ __all__ = [
     "parse_request",
     "parse_revision",
     "parse_since",
+    "parse_state",
     "parse_tagged",
     "read_token",
     "remove_tags",
@@ -84,7 +101,13 @@ __all__ = [
     "render_error",
     "render_event",
     "render_failure",
+    "render_inside_container",
+    "render_inside_task",
     "render_instance",
+    "render_protected_task",
+    "render_state",
+    "render_state_error",
+    "render_state_failure",
     "render_tags",
     "render_task",
     "request_digest",

@@ -33,14 +33,14 @@ OTHER_OPERATIONS = frozenset(
     DescribeDaemonTaskDefinition DescribeExpressGatewayService DescribeGateway DescribeGatewayResources
     DescribeGatewayRoute DescribeServiceDeployments DescribeServiceRevisions DescribeServices
     DescribeTaskSets DisassociateGatewayFromCluster DiscoverPollEndpoint ExecuteCommand
-    GetTaskProtection ListAccountSettings ListAttributes ListDaemonDeployments ListDaemonTaskDefinitions
+    ListAccountSettings ListAttributes ListDaemonDeployments ListDaemonTaskDefinitions
     ListDaemons ListGatewayClusterAssociations ListGatewayRoutes ListGateways ListServiceDeployments
     ListServices ListServicesByNamespace PutAccountSetting PutAccountSettingDefault PutAttributes
     PutClusterCapacityProviders RegisterContainerInstance RegisterDaemonTaskDefinition
     StopServiceDeployment SubmitAttachmentStateChanges SubmitContainerStateChange SubmitTaskStateChange
     UpdateCapacityProvider UpdateCluster UpdateClusterSettings UpdateContainerAgent UpdateDaemon
     UpdateExpressGatewayService UpdateGateway UpdateService UpdateServicePrimaryTaskSet
-    UpdateTaskProtection UpdateTaskSet
+    UpdateTaskSet
     """.split()  # noqa: SIM905 - a line for each name would be two screens
 )
 """ECS operations (botocore 1.44.5) that this version answers with UnsupportedFeatureException."""

@@ -63,12 +63,17 @@ def check_stop_task(request: StopTask, names: Names) -> str:
 def check_describe_tasks(request: DescribeTasks, names: Names) -> list[TaskAsked]:
     """The tasks asked for, in the request's order, each once."""
     include_tags(request.include)
-    if not request.tasks:
+    return check_tasks(request.tasks, MAX_DESCRIBED, names)
+
+
+def check_tasks(texts: list[str], most: int, names: Names) -> list[TaskAsked]:
+    """The tasks named, in the request's order, each once; at least one."""
+    if not texts:
         raise InvalidParameterError("Tasks cannot be empty.")
-    if len(request.tasks) > MAX_DESCRIBED:
-        raise InvalidParameterError(f"tasks: expected up to {MAX_DESCRIBED}, got {len(request.tasks)}")
+    if len(texts) > most:
+        raise InvalidParameterError(f"tasks: expected up to {most}, got {len(texts)}")
     asked: dict[str, TaskAsked] = {}
-    for text in request.tasks:
+    for text in texts:
         task_id = names.find_task_id(text)
         asked.setdefault(task_id or text, TaskAsked(text, task_id))
     return list(asked.values())

@@ -261,6 +261,24 @@ class ListTasks(Shape, frozen=True, kw_only=True):
     daemon_name: Annotated[str | None, about("Only tasks of this daemon.")] = None
 
 
+class GetTaskProtection(Shape, frozen=True, kw_only=True):
+    """Show which tasks are protected, and until when; those that are not found are listed under `failures`."""
+
+    cluster: Annotated[str, about("The cluster that the tasks are in, by short name or ARN.")]
+    tasks: Annotated[list[str] | None, about("Up to 100 task ids or full ARNs.")] = None
+
+
+class UpdateTaskProtection(Shape, frozen=True, kw_only=True):
+    """Protect tasks for a time from whatever would stop them unasked; `stop-task` still stops them."""
+
+    cluster: Annotated[str, about("The cluster that the tasks are in, by short name or ARN.")]
+    tasks: Annotated[list[str], about("Up to 10 task ids or full ARNs.")]
+    protection_enabled: Annotated[bool, about("True protects, false ends the protection.")]
+    expires_in_minutes: Annotated[
+        Integer | None, about("How long the protection lasts, 1 to 2880 minutes; when absent, 120.")
+    ] = None
+
+
 Request = (
     RegisterTaskDefinition
     | DescribeTaskDefinition
@@ -273,6 +291,8 @@ Request = (
     | StopTask
     | DescribeTasks
     | ListTasks
+    | GetTaskProtection
+    | UpdateTaskProtection
     | ResourceRequest
 )
 """The input of any operation."""
@@ -289,6 +309,8 @@ OPERATIONS: dict[str, type[Request]] = {
     "StopTask": StopTask,
     "DescribeTasks": DescribeTasks,
     "ListTasks": ListTasks,
+    "GetTaskProtection": GetTaskProtection,
+    "UpdateTaskProtection": UpdateTaskProtection,
     **RESOURCE_OPERATIONS,
 }
 """By the name in ``X-Amz-Target``."""

@@ -12,7 +12,8 @@ import pytest
 
 from supervisor import wire
 from supervisor.agent import journal
-from supervisor.agent.engine import Draft, Engine
+from supervisor.agent.draft import Draft
+from supervisor.agent.engine import Engine
 from supervisor.lifecycle import StopRequested
 from supervisor.model import StopCode, Task
 from supervisor.store import Store
@@ -23,7 +24,7 @@ from tests.unit.shapes.samples import TASK_ID, register, run
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(str(tmp_path / "supervisor.db"))
-    store.save(definitions=[register()])
+    store.save(resources=[register()])
     yield store
     store.close()
 

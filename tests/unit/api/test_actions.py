@@ -12,4 +12,4 @@ def test_every_operation_has_its_action_and_none_is_left_over() -> None:
 
 def test_what_only_looks_needs_no_right_to_change() -> None:
     reading = {name for name, action in ACTIONS.items() if action.access is Access.READ}
-    assert reading == {name for name in OPERATIONS if name.startswith(("Describe", "List"))}
+    assert reading == {name for name in OPERATIONS if name.startswith(("Describe", "Get", "List"))}
