@@ -36,6 +36,7 @@ from supervisor.model import (
 ESSENTIAL_EXITED = "Essential container in task exited"
 FAILED_TO_START = "Task failed to start"
 STOPPED_BY_USER = "Task stopped by user"
+OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -82,9 +83,10 @@ class Signalled(RunEvent, frozen=True):
 
 
 class Exited(RunEvent, frozen=True):
-    """The main process is over."""
+    """The main process is over. ``out_of_memory``: the kernel had killed it, or others of its run, for want of it."""
 
     exit: ExitStatus
+    out_of_memory: bool = False
 
 
 class Emptied(RunEvent, frozen=True):
@@ -241,12 +243,14 @@ def _exited(container: Container, event: Exited) -> Container:
     reason, number = container.reason, event.exit.signal
     if number is not None and container.signalled_at is None and container.killed_at is None:
         reason = f"Ended by {_signal_name(number)}, which was not the supervisor's"
+    if event.out_of_memory:
+        reason = OUT_OF_MEMORY
     return _change(container, exit=event.exit, exited_at=event.at, reason=reason)
 
 
 def _reason_of(container: Container) -> str | None:
     """In a person's words, why a container ended otherwise than by an exit of its own; None where it did."""
-    if container.killed_at is None:
+    if container.killed_at is None or container.reason == OUT_OF_MEMORY:
         return container.reason
     waited = container.killed_at - (container.signalled_at or container.killed_at)
     who = "the main process"

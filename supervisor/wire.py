@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from supervisor.errors import WireError
 
-VERSION = 1
+VERSION = 2
 HEADER = struct.Struct(">IB")
 
 _KIB = 1024
@@ -37,6 +37,8 @@ class Spawn(NamedTuple):
 
     ``stop_signal``, ``stop_scope`` (main, group) and ``stop_timeout`` (seconds) come along, so that the keeper can
     finish a run whose main process exits while no agent is there to ask.
+
+    The last six are for cgroups: bytes and weights (1 to 10000) of the run and of its whole task, None for no limit.
     """
 
     run: str
@@ -52,6 +54,12 @@ class Spawn(NamedTuple):
     stop_signal: int
     stop_scope: str
     stop_timeout: float
+    memory_max: int | None = None
+    memory_low: int | None = None
+    cpu_weight: int | None = None
+    task_memory_max: int | None = None
+    task_memory_low: int | None = None
+    task_cpu_weight: int | None = None
 
 
 class Stop(NamedTuple):
@@ -117,13 +125,17 @@ class Signalled(NamedTuple):
 
 
 class Exited(NamedTuple):
-    """The main process is over. ``code`` or ``signal`` is set; others of its container may still live."""
+    """The main process is over. ``code`` or ``signal`` is set; others of its container may still live.
+
+    ``oom_kills``: how many processes of the run the kernel has killed for want of memory, 0 also if it does not tell.
+    """
 
     seq: int
     at: float
     run: str
     code: int | None
     signal: int | None
+    oom_kills: int = 0
 
 
 class Emptied(NamedTuple):

@@ -26,8 +26,8 @@ def translate(event: wire.Event, container: Container) -> lifecycle.RunEvent:
             return lifecycle.SpawnFailed(run, at, _spawn_reason(event))
         case wire.Signalled(at=at, run=run, signum=signum, deadline=deadline):
             return lifecycle.Signalled(run, at, signum, deadline, _left(event, container))
-        case wire.Exited(at=at, run=run, code=code, signal=number):
-            return lifecycle.Exited(run, at, ExitStatus(code, number))
+        case wire.Exited(at=at, run=run, code=code, signal=number, oom_kills=oom_kills):
+            return lifecycle.Exited(run, at, ExitStatus(code, number), oom_kills > 0)
         case wire.Emptied(at=at, run=run):
             return lifecycle.Emptied(run, at)
     raise TypeError(f"cannot translate {type(event).__name__}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from supervisor import wire
-from supervisor.model import ContainerDefinition, Task, TaskDefinition
-from supervisor.shapes import stop_policy
+from supervisor import shapes, wire
+from supervisor.model import Container, ContainerDefinition, Task, TaskDefinition
 
+_MIB = 1024 * 1024
 _FILE_DRIVERS = ("file", "json-file")
 
 
@@ -15,7 +15,7 @@ def spawn_request(
     """The request for that run: the definition with the task's overrides applied, and the agent's ``environ``."""
     container = task.container(container_name)
     defined = next(one for one in definition.container_definitions if one.name == container_name)
-    policy = stop_policy(defined, container.stop_timeout)
+    policy = shapes.stop_policy(defined, container.stop_timeout)
     log = defined.log_configuration
     driver = "file" if log is None or log.log_driver in _FILE_DRIVERS else log.log_driver
     tag = log.options.get("tag", container_name) if log is not None else container_name
@@ -33,7 +33,36 @@ def spawn_request(
         stop_signal=policy.signal,
         stop_scope=policy.scope.value,
         stop_timeout=container.stop_timeout,
+        **_limits(task, container, definition),
     )
+
+
+def _limits(task: Task, container: Container, definition: TaskDefinition) -> dict[str, int | None]:
+    """What the cgroups of the run and of its task are limited to.
+
+    ``memory`` is the hard limit; ``memoryReservation`` what the kernel does not take away while there is memory without
+    a reservation to be had elsewhere (memory.low, as runc does it; memory.high would slow the container down although
+    the host has memory to spare). CPU units are shares of what there is: 1024, one vCPU, are the kernel's default
+    weight, which is also that of who says nothing.
+    """
+    whole = task.task_overrides.get("memory") or definition.memory  # the record's may be but a sum of reservations
+    reserved = [int(one.memory_reservation) for one in task.containers if one.memory_reservation is not None]
+    return {
+        "memory_max": _bytes(container.memory),
+        "memory_low": _bytes(container.memory_reservation),
+        "cpu_weight": _weight(int(container.cpu)),
+        "task_memory_max": shapes.mebibytes(whole) * _MIB or None if whole else None,
+        "task_memory_low": sum(reserved) * _MIB or None,
+        "task_cpu_weight": _weight(shapes.cpu_units(task.cpu)) if task.cpu else None,
+    }
+
+
+def _bytes(mib: str | None) -> int | None:
+    return None if mib is None else int(mib) * _MIB
+
+
+def _weight(units: int) -> int | None:
+    return min(max(round(units * 100 / 1024), 1), 10000) if units else None
 
 
 def _argv(task: Task, defined: ContainerDefinition) -> list[str]:

@@ -5,6 +5,7 @@ What can fail (HTTP, JSON of strangers, SQL) is the agent's; what may not fail i
 ``loop``          one wait for everything: exits before deadlines before requests
 ``run``           one run of one container: its processes, its plan (``supervisor.stopping``), its events
 ``tracking``      which processes belong to a run: by cgroup, or by descent
+``limits``        where cgroups can limit what runs use
 ``child``         between fork and exec
 ``verbs``         the closed table of what an agent may ask
 ``agent_process`` the agent as our child: started, started again

@@ -60,7 +60,8 @@ class Keeper:
         self._agent = AgentProcess(self._poller, self._log, settings, self._handle, self._agent_ended)
         self._tracking, why = choose(settings.tracking, settings.cgroup, lambda: self._agent.pid)
         self.runs = Runs(self._poller, self._tracking, self._emit, self._birth)
-        self._log.info("keeper_started", pid=os.getpid(), tracking=self._tracking.name, why=why)
+        tracking, limits = self._tracking.name, self._tracking.limits
+        self._log.info("keeper_started", pid=os.getpid(), tracking=tracking, why=why, limits=limits)
 
     def run(self) -> int:
         """Serve until told to end and everything has been stopped."""

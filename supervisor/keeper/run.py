@@ -84,6 +84,7 @@ class Runs:
             return
         try:
             self._tracking.prepare(spec.run, spec.task)
+            self._tracking.limit(spec)
             report, theirs = self._pipe()
         except OSError as exc:
             self._refuse(spec, "cgroup", exc)
@@ -181,7 +182,8 @@ class Runs:
             stage, number, detail = run.failure
             self._emit(wire.SpawnFailed, run=run.id, stage=stage, errno=number, detail=detail)
             return
-        self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal)
+        oom_kills = self._tracking.oom_kills(run)
+        self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills)
         self._over[run] = None
         if run.events is not None:  # not before: only a look reads it, and unread it stays ready
             self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.owe_look)

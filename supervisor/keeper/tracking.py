@@ -16,8 +16,10 @@ import signal
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
+from supervisor.keeper import limits
 from supervisor.keeper.child import MARKER
 from supervisor.posix import cgroup, proc, process
+from supervisor.wire import Spawn
 
 Process = tuple[int, int]
 """pid and start time."""
@@ -44,9 +46,17 @@ class Tracking(Protocol):
     """The two ways have these in common."""
 
     name: str
+    limits: str
+    """For the log: the controllers that limit, or why limits are recorded only."""
 
     def prepare(self, run: str, task: str) -> None:
         """Before the fork."""
+
+    def limit(self, spec: Spawn) -> None:
+        """After ``prepare``: what the run and its task may use, where that can be enforced."""
+
+    def oom_kills(self, run: Tracked) -> int:
+        """How many processes of the run the kernel has killed for want of memory, as far as it tells."""
 
     def birth_group(self, run: str, task: str) -> str | None:
         """The cgroup that the child enters by itself."""
@@ -83,7 +93,8 @@ def choose(wanted: str, name: str, agent_pid: Callable[[], int]) -> tuple[Tracki
     own = cgroup.own()
     why_not = "no cgroup v2 is mounted" if own is None else cgroup.why_unusable(own)
     if own is not None and why_not is None:
-        return CgroupTracking(f"{own}/{name}", agent_pid), f"cgroup v2 below {own}"
+        place = limits.find(own, service="INVOCATION_ID" in os.environ)
+        return CgroupTracking(place, name, agent_pid), f"cgroup v2 below {place.directory}"
     if wanted == "cgroup":
         raise OSError(None, why_not)
     return DescentTracking(agent_pid), why_not or ""
@@ -97,16 +108,40 @@ class CgroupTracking:
 
     name = "cgroup"
 
-    def __init__(self, root: str, agent_pid: Callable[[], int]) -> None:
-        self._root = root
+    def __init__(self, place: limits.Place, name: str, agent_pid: Callable[[], int]) -> None:
+        self._place = place
+        self._root = f"{place.directory}/{name}"
         self._descent = DescentTracking(agent_pid)
         self._events: dict[str, int] = {}
+        self.limits = place.why
 
     def _path(self, run: str, task: str) -> str:
         return f"{self._root}/{task}/{run}"
 
     def prepare(self, run: str, task: str) -> None:
         cgroup.make(self._path(run, task))
+
+    def limit(self, spec: Spawn) -> None:
+        path, task, has = self._path(spec.run, spec.task), f"{self._root}/{spec.task}", self._place.controllers
+        for directory in (self._root, task) if has else ():
+            cgroup.hand_on(directory, has)
+        if "memory" in has:
+            # A reservation counts only as far as every group above has one; above our own, it is the host's to say.
+            cgroup.limit(self._root, "memory.low", "max")
+        wanted = (
+            ("memory", task, "memory.max", spec.task_memory_max),
+            ("memory", task, "memory.low", spec.task_memory_low),
+            ("cpu", task, "cpu.weight", spec.task_cpu_weight),
+            ("memory", path, "memory.max", spec.memory_max),
+            ("memory", path, "memory.low", spec.memory_low),
+            ("cpu", path, "cpu.weight", spec.cpu_weight),
+        )
+        for controller, directory, file, value in wanted:
+            if controller in has and value is not None:
+                cgroup.limit(directory, file, value)
+
+    def oom_kills(self, run: Tracked) -> int:
+        return cgroup.read_table(self._path(run.id, run.task), "memory.events").get("oom_kill", 0)
 
     def birth_group(self, run: str, task: str) -> str | None:
         return self._path(run, task)
@@ -177,12 +212,14 @@ class CgroupTracking:
 
     def close(self) -> None:
         cgroup.remove_if_empty(self._root)
+        limits.leave(self._place)
 
 
 class DescentTracking:
     """Runs by descent from the keeper, orphans by their marks."""
 
     name = "descent"
+    limits = "recorded only: without cgroups nothing can be limited"
 
     def __init__(self, agent_pid: Callable[[], int]) -> None:
         self._agent_pid = agent_pid
@@ -192,6 +229,12 @@ class DescentTracking:
 
     def prepare(self, run: str, task: str) -> None:
         return
+
+    def limit(self, spec: Spawn) -> None:
+        return
+
+    def oom_kills(self, run: Tracked) -> int:
+        return 0
 
     def birth_group(self, run: str, task: str) -> str | None:
         return None

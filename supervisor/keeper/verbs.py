@@ -14,6 +14,8 @@ from supervisor.posix import process
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_MEMORY_MOST = 2**60
+"""Bytes."""
 _DRIVERS = {"file", "journald", "inherit", "none"}
 
 
@@ -56,6 +58,8 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         and spec.stop_scope in ("main", "group")
         and spec.stop_timeout >= 0
         and all(name in process.RLIMITS for name, _, _ in spec.ulimits)
+        and all(size is None or 0 < size <= _MEMORY_MOST for size in _sizes(spec))
+        and all(weight is None or 1 <= weight <= 10000 for weight in (spec.cpu_weight, spec.task_cpu_weight))
     )
     if not sound:
         # What is wrong with one request is the end of that run, not of an agent that would only send it again.
@@ -65,6 +69,10 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         host.runs.refuse(spec, "drain", errno.ESHUTDOWN, "the supervisor is shutting down")
         return
     host.runs.spawn(spec)
+
+
+def _sizes(spec: wire.Spawn) -> tuple[int | None, ...]:
+    return spec.memory_max, spec.memory_low, spec.task_memory_max, spec.task_memory_low
 
 
 def _stop(host: Host, stop: wire.Stop) -> None:

@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from supervisor.posix import process
 
@@ -56,6 +57,33 @@ def enter(directory: str) -> None:
     os.close(fd)
 
 
+def controllers(directory: str) -> frozenset[str]:
+    """What the group could hand on to groups in it."""
+    return frozenset((read(directory, "cgroup.controllers") or "").split())
+
+
+def hand_on(directory: str, names: AbstractSet[str]) -> None:
+    """Let the groups in this one be limited by these controllers. ``OSError`` EBUSY where processes are in it."""
+    _write(f"{directory}/cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(names)).encode())
+
+
+def take_back(directory: str, names: AbstractSet[str]) -> None:
+    """The contrary of ``hand_on``; what was not handed on is let be."""
+    handed = names & frozenset((read(directory, "cgroup.subtree_control") or "").split())
+    if handed:
+        _write(f"{directory}/cgroup.subtree_control", " ".join(f"-{name}" for name in sorted(handed)).encode())
+
+
+def members(directory: str) -> list[int]:
+    """The processes in the group itself, and in none below it."""
+    return [int(pid) for pid in (read(directory, "cgroup.procs") or "").split()]
+
+
+def limit(directory: str, name: str, value: int | str) -> None:
+    """Write a limit into the group's file of that name."""
+    _write(f"{directory}/{name}", str(value).encode())
+
+
 def open_events(directory: str) -> int:
     """A descriptor of ``cgroup.events``: epoll tells a change of it as EPOLLPRI."""
     return os.open(f"{directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
@@ -76,8 +104,7 @@ def pids(directory: str) -> list[int]:
     """The processes in the group and in those that its own processes made below it; zombies among them."""
     found: list[int] = []
     for group in _groups(directory):
-        with contextlib.suppress(OSError), open(f"{group}/cgroup.procs") as file:
-            found += [int(pid) for pid in file.read().split()]
+        found += members(group)
     return found
 
 

@@ -1,6 +1,7 @@
 """ECS JSON in and out: requests, their validation, records from them, replies from records. Pure."""
 
 from .arns import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, Names
+from .checks import cpu_units, mebibytes
 from .definitions import definition_from
 from .events import iso_time, parse_after, parse_since, render_event
 from .labels import StopPolicy, stop_policy
@@ -83,9 +84,11 @@ __all__ = [
     "check_update_instances",
     "check_update_task_protection",
     "cluster_from",
+    "cpu_units",
     "definition_from",
     "find_cluster_names",
     "iso_time",
+    "mebibytes",
     "new_task",
     "one_page",
     "parse_after",

@@ -1,0 +1,45 @@
+"""Stand-ins for what the keeper's parts are handed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FakeRun:
+    """``tracking.Tracked``."""
+
+    pid = 0
+    start_time = 0
+    pidfd = -1
+    over = True
+
+    def __init__(self, run: str, task: str) -> None:
+        self.id = run
+        self.task = task
+
+
+class FakeRuns:
+    """``run.Runs``, as far as the verbs go: takes anything that has come through the door."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def spawn(self, spec: Any) -> None: ...
+
+    def refuse(self, spec: Any, stage: str, number: int, detail: str) -> None:
+        self.refused.append(stage)
+
+
+class FakeHost:
+    """``verbs.Host``."""
+
+    draining = False
+
+    def __init__(self) -> None:
+        self.runs: Any = FakeRuns()
+
+    def answer_hello(self) -> None: ...
+
+    def answer_list(self) -> None: ...
+
+    def answer_forget(self, through: int) -> None: ...
