@@ -124,9 +124,9 @@ class ContainerDefinition(Shape, frozen=True, kw_only=True):
     name: Annotated[str | None, about("The name, unique in the definition: letters, digits, `-` and `_`.")] = None
     image: Annotated[str | None, about("Recorded and shown; no image is needed to run a process.")] = None
     repository_credentials: Annotated[RepositoryCredentials | None, about("Kept, not used: no image is pulled.")] = None
-    cpu: Annotated[Integer | None, about("CPU units (1024 are one CPU); recorded.")] = None
-    memory: Annotated[Integer | None, about("The hard limit of memory in MiB; recorded.")] = None
-    memory_reservation: Annotated[Integer | None, about("The soft limit of memory in MiB; recorded.")] = None
+    cpu: Annotated[Integer | None, about("CPU units (1024 are one CPU).")] = None
+    memory: Annotated[Integer | None, about("The hard limit of memory in MiB.")] = None
+    memory_reservation: Annotated[Integer | None, about("The soft limit of memory in MiB.")] = None
     links: Annotated[list[str] | None, about("Not supported: processes of one host need no links.")] = None
     port_mappings: Annotated[list[PortMapping] | None, about("The ports that the container listens on.")] = None
     essential: Annotated[bool | None, about("Whether its exit stops the task; true when absent.")] = None

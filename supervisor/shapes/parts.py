@@ -101,9 +101,9 @@ class ContainerOverride(Shape, frozen=True, kw_only=True):
         None
     )
     environment_files: Annotated[list[EnvironmentFile] | None, about("Not supported.")] = None
-    cpu: Annotated[Integer | None, about("CPU units, in place of the definition's; recorded.")] = None
-    memory: Annotated[Integer | None, about("The hard limit in MiB, in place of the definition's; recorded.")] = None
-    memory_reservation: Annotated[Integer | None, about("The soft limit in MiB; recorded.")] = None
+    cpu: Annotated[Integer | None, about("CPU units, in place of the definition's.")] = None
+    memory: Annotated[Integer | None, about("The hard limit in MiB, in place of the definition's.")] = None
+    memory_reservation: Annotated[Integer | None, about("The soft limit in MiB.")] = None
     resource_requirements: Annotated[list[Loose] | None, about("GPUs and the like; not supported.")] = None
 
 
@@ -111,9 +111,9 @@ class TaskOverride(Shape, frozen=True, kw_only=True):
     """What differs from the definition in this run."""
 
     container_overrides: Annotated[list[ContainerOverride] | None, about("What differs for each container.")] = None
-    cpu: Annotated[str | None, about("CPU units of the task; recorded.")] = None
+    cpu: Annotated[str | None, about("CPU units of the task.")] = None
     inference_accelerator_overrides: Annotated[list[Loose] | None, about("Not supported.")] = None
     execution_role_arn: Annotated[str | None, about("Recorded; nothing here assumes roles.")] = None
-    memory: Annotated[str | None, about("Memory of the task in MiB; recorded.")] = None
+    memory: Annotated[str | None, about("Memory of the task in MiB.")] = None
     task_role_arn: Annotated[str | None, about("Recorded; nothing here assumes roles.")] = None
     ephemeral_storage: Annotated[EphemeralStorage | None, about("Not supported.")] = None

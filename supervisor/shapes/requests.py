@@ -55,8 +55,8 @@ class RegisterTaskDefinition(Shape, frozen=True, kw_only=True):
     requires_compatibilities: Annotated[
         list[str] | None, about("Launch types that the definition is meant for; kept and shown.")
     ] = None
-    cpu: Annotated[str | None, about("CPU units of the whole task, such as `512`; recorded.")] = None
-    memory: Annotated[str | None, about("Memory of the whole task in MiB, such as `1024`; recorded.")] = None
+    cpu: Annotated[str | None, about("CPU units of the whole task, such as `512`.")] = None
+    memory: Annotated[str | None, about("Memory of the whole task in MiB, such as `1024`.")] = None
     tags: Annotated[list[Tag] | None, about("Up to 50 tags for the definition.")] = None
     pid_mode: Annotated[str | None, about("`host` or `task`; kept and shown, processes see the host's.")] = None
     ipc_mode: Annotated[str | None, about("`host`, `task` or `none`; kept and shown.")] = None
