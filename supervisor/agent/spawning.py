@@ -80,7 +80,7 @@ def _environ(task: Task, defined: ContainerDefinition) -> dict[str, str]:
         if override.name == defined.name:
             environ |= {pair.name: pair.value for pair in override.environment}
     return environ | {
-        "SUPERVISOR_CLUSTER": task.cluster_arn.rpartition("/")[2],
+        "SUPERVISOR_CLUSTER": task.cluster,
         "SUPERVISOR_TASK_ARN": task.task_arn,
         "SUPERVISOR_TASK_DEFINITION": task.task_definition_arn.rpartition("/")[2],
         "SUPERVISOR_CONTAINER_NAME": defined.name,

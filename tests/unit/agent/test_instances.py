@@ -138,6 +138,21 @@ def test_draining_stops_every_task_and_takes_none_until_it_is_active_again(tell:
     tell(drain, restarted)
 
 
+def test_a_task_that_is_stopping_already_is_left_to_its_stop(tell: Tell) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.register()
+        (arn,) = await desk.run()
+        await desk.spawned(arn)
+        await desk.call("StopTask", task=arn, reason="enough")
+        sent = len(desk.sent)
+        await update(desk, "DRAINING")
+        assert len(desk.sent) == sent
+        (task,) = (await desk.call("DescribeTasks", tasks=[arn]))["tasks"]
+        assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "enough")
+
+    tell(story)
+
+
 def test_the_state_of_another_host_changes_nothing_here(tell: Tell) -> None:
     async def story(desk: Desk) -> None:
         reply = await desk.call("UpdateContainerInstancesState", containerInstances=["x"], status="DRAINING")
