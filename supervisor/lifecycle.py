@@ -80,6 +80,15 @@ class Signalled(RunEvent, frozen=True):
     signum: int
     deadline: float
     left: str | None = None
+    window: float | None = None
+    """Seconds from the stop signal to the deadline."""
+
+
+class Hastened(RunEvent, frozen=True):
+    """The deadline was brought forward; ``window``: seconds from the stop signal to the new one."""
+
+    deadline: float
+    window: float
 
 
 class Exited(RunEvent, frozen=True):
@@ -131,6 +140,7 @@ TRANSITIONS: dict[LastStatus, dict[type[Event], frozenset[LastStatus]]] = {
         Spawned: frozenset({_R}),
         SpawnFailed: frozenset({_S}),
         Signalled: frozenset({_P}),
+        Hastened: frozenset({_P}),
         Lost: frozenset({_S}),
         DependencyFailed: frozenset({_P, _S}),
     },
@@ -139,6 +149,7 @@ TRANSITIONS: dict[LastStatus, dict[type[Event], frozenset[LastStatus]]] = {
         StopRequested: frozenset({_R}),
         Spawned: frozenset({_R}),
         Signalled: frozenset({_R}),
+        Hastened: frozenset({_R}),
         Exited: frozenset({_R}),
         Emptied: frozenset({_S}),
         Lost: frozenset({_S}),
@@ -150,6 +161,7 @@ TRANSITIONS: dict[LastStatus, dict[type[Event], frozenset[LastStatus]]] = {
         Spawned: frozenset({_S}),
         SpawnFailed: frozenset({_S}),
         Signalled: frozenset({_S}),
+        Hastened: frozenset({_S}),
         Exited: frozenset({_S}),
         Emptied: frozenset({_S}),
         Lost: frozenset({_S}),
@@ -180,11 +192,23 @@ def _apply(task: Task, event: Event, now: float) -> tuple[Task, list[Effect]]:
     task = _each(task, lambda container: _moved(container, event, now))
     if not isinstance(event, StopRequested):
         return task, []
+    task = _each(task, lambda container: _asked(container, task.desired_status, event.timeout))
     if task.desired_status is DesiredStatus.RUNNING:  # the first to want it gives code and reason
         desired = DesiredStatus.STOPPED
         task = _change(task, desired_status=desired, stopping_at=now, stop_code=event.code, stopped_reason=event.reason)
     live = [c.run_id for c in task.containers if c.run_id is not None and c.last_status is not _S]
     return task, [Stop(run_id, event.timeout) for run_id in live]
+
+
+def _asked(container: Container, desired: DesiredStatus, timeout: float | None) -> Container:
+    """The container with the window that it is to have: a second stop can only make it shorter."""
+    if container.last_status is _S:
+        return container
+    own = container.stop_timeout
+    window = own if timeout is None else timeout
+    if desired is DesiredStatus.STOPPED:
+        window = min(window, own if container.asked_timeout is None else container.asked_timeout)
+    return _change(container, asked_timeout=None if window == own else window)
 
 
 def run_id_of(task_id: str, container: str, number: int) -> str:
@@ -219,6 +243,8 @@ def _follow(container: Container, event: Event, now: float) -> Container:
             return _change(container, last_status=_S, reason=_cut(event.reason), stopped_at=event.at, deadline=None)
         case Signalled():
             return _signalled(container, event)
+        case Hastened():
+            return _timed(container, event.deadline, event.window)
         case Exited() if container.exit is None:
             return _exited(container, event)
         case Emptied():
@@ -228,14 +254,19 @@ def _follow(container: Container, event: Event, now: float) -> Container:
 
 
 def _signalled(container: Container, event: Signalled) -> Container:
-    # A deadline only ever moves forward; told again after a newer one, the older one changes nothing.
-    deadline = event.deadline if container.deadline is None else min(event.deadline, container.deadline)
-    container = _change(container, deadline=deadline)
+    container = _timed(container, event.deadline, event.window)
     if event.signum != signal.SIGKILL:
         return _change(container, signalled_at=container.signalled_at or event.at)
     if event.left is not None:
         container = _change(container, reason=_cut(event.left))
     return _change(container, killed_at=container.killed_at or event.at)
+
+
+def _timed(container: Container, deadline: float, window: float | None) -> Container:
+    """A deadline only ever moves forward; told again after a newer one, the older one changes nothing."""
+    if container.deadline is not None and container.deadline <= deadline:
+        return container
+    return _change(container, deadline=deadline, window=window)
 
 
 def _exited(container: Container, event: Exited) -> Container:

@@ -275,8 +275,12 @@ class Container(Record, frozen=True, kw_only=True):
     started_at: float | None = None
     signalled_at: float | None = None
     """When the stop signal was sent."""
+    asked_timeout: float | None = None
+    """The shortest window that a stop has asked for; None for ``stop_timeout``."""
     deadline: float | None = None
     """Monotonic instant of the SIGKILL, while a stop runs; as told by the keeper."""
+    window: float | None = None
+    """Seconds from the stop signal to that deadline; as told by the keeper, and kept in the record."""
     exited_at: float | None = None
     killed_at: float | None = None
     """When SIGKILL was first sent; None for a graceful exit."""

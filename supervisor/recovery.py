@@ -33,7 +33,8 @@ def recover(task: Task, held: AbstractSet[str], now: float) -> tuple[Task, list[
         return task, [Spawn(container.name, run_id) for container, run_id in _absent(task, LastStatus.PENDING, held)]
     for _, run_id in _absent(task, LastStatus.PENDING, held):
         task, _ = step(task, Lost(run_id, now, NEVER_STARTED), now)
-    return task, [Stop(run_id) for _, run_id in _asked(task)]  # all of them held: the others are over now
+    # all of them held: the others are over now
+    return task, [Stop(run_id, container.asked_timeout) for container, run_id in _asked(task)]
 
 
 def _asked(task: Task) -> list[tuple[Container, str]]:

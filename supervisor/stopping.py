@@ -60,6 +60,13 @@ class Plan(NamedTuple):
     kills: int = 0
     kill_at: float | None = None
     """When the next SIGKILL is due."""
+    armed_at: float | None = None
+    """When the window of the stop under way began."""
+
+    @property
+    def length(self) -> float | None:
+        """Seconds from the beginning of the window to the deadline, as they have become; None while no stop runs."""
+        return None if self.deadline is None or self.armed_at is None else max(self.deadline - self.armed_at, 0.0)
 
 
 Step = tuple[Plan, tuple[Order, ...]]
@@ -111,7 +118,7 @@ def _arm(plan: Plan, now: float) -> Plan:
     deadline = now + plan.window
     if plan.cap is not None:
         deadline = min(deadline, plan.cap)
-    return plan._replace(deadline=deadline, kill_at=deadline)
+    return plan._replace(deadline=deadline, kill_at=deadline, armed_at=now)
 
 
 def _hasten(plan: Plan, deadline: float) -> Plan:

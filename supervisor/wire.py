@@ -112,7 +112,7 @@ class SpawnFailed(NamedTuple):
 class Signalled(NamedTuple):
     """A signal was sent to the main process or to the whole group. ``deadline``: monotonic instant of the SIGKILL.
 
-    ``pids`` are those that it was sent to, the first 32 of them.
+    ``pids`` are those that it was sent to, the first 32 of them; ``window`` the seconds that the stop has in all.
     """
 
     seq: int
@@ -122,6 +122,17 @@ class Signalled(NamedTuple):
     whom: str
     deadline: float
     pids: list[int]
+    window: float
+
+
+class Hastened(NamedTuple):
+    """The deadline of a stop that was signalled was brought forward, by a second stop or by a drain."""
+
+    seq: int
+    at: float
+    run: str
+    deadline: float
+    window: float
 
 
 class Exited(NamedTuple):
@@ -155,7 +166,7 @@ class Draining(NamedTuple):
 
 
 Request = Hello | Spawn | Stop | List | Forget
-Event = Spawned | SpawnFailed | Signalled | Exited | Emptied | Draining
+Event = Spawned | SpawnFailed | Signalled | Hastened | Exited | Emptied | Draining
 Message = Request | Event | Listed
 
 _TO_KEEPER: dict[int, tuple[type[Any], int]] = {
@@ -173,6 +184,7 @@ _TO_AGENT: dict[int, tuple[type[Any], int]] = {
     69: (Exited, _KIB),
     70: (Emptied, _KIB),
     71: (Draining, _KIB),
+    72: (Hastened, _KIB),
 }
 _NUMBERS = {message: number for table in (_TO_KEEPER, _TO_AGENT) for number, (message, _) in table.items()}
 _SCHEMAS = {message: typing.get_type_hints(message) for message in _NUMBERS}

@@ -24,8 +24,10 @@ def translate(event: wire.Event, container: Container) -> lifecycle.RunEvent:
             return lifecycle.Spawned(run, at, Identity(pid, start_time))
         case wire.SpawnFailed(at=at, run=run):
             return lifecycle.SpawnFailed(run, at, _spawn_reason(event))
-        case wire.Signalled(at=at, run=run, signum=signum, deadline=deadline):
-            return lifecycle.Signalled(run, at, signum, deadline, _left(event, container))
+        case wire.Signalled(at=at, run=run, signum=signum, deadline=deadline, window=window):
+            return lifecycle.Signalled(run, at, signum, deadline, _left(event, container), window)
+        case wire.Hastened(at=at, run=run, deadline=deadline, window=window):
+            return lifecycle.Hastened(run, at, deadline, window)
         case wire.Exited(at=at, run=run, code=code, signal=number, oom_kills=oom_kills):
             return lifecycle.Exited(run, at, ExitStatus(code, number), oom_kills > 0)
         case wire.Emptied(at=at, run=run):
@@ -67,9 +69,9 @@ def _narrate_container(old: Container | None, new: Container, facts: dict[str, A
     if new.identity is not None and (old is None or old.identity is None):
         yield "info", "container_started", {**facts, "pid": new.identity.pid}
     if new.signalled_at is not None and (old is None or old.signalled_at is None):
-        yield "info", "container_signalled", {**facts, "stop_timeout": new.stop_timeout}
+        yield "info", "container_signalled", {**facts, "stop_timeout": new.window}
     if new.killed_at is not None and (old is None or old.killed_at is None):
-        yield "warning", "container_killed", {**facts, "stop_timeout": new.stop_timeout}
+        yield "warning", "container_killed", {**facts, "stop_timeout": new.window}
     if new.last_status is LastStatus.STOPPED and (old is None or old.last_status is not LastStatus.STOPPED):
         code = new.exit.exit_code if new.exit is not None else None
         level = "info" if new.reason is None else "warning"

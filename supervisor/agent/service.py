@@ -114,21 +114,29 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
             default_stop_timeout=self._settings.stop.timeout,
         )
 
-    async def stop_task(self, request: requests.StopTask, caller: Caller) -> dict[str, Any]:
-        """The task as it is asked to stop; it is STOPPED when every process of it has been seen to be gone."""
+    async def stop_task(
+        self, request: requests.StopTask, caller: Caller, stop_timeout: str | None = None
+    ) -> dict[str, Any]:
+        """The task as it is asked to stop; it is STOPPED when every process of it has been seen to be gone.
+
+        ``stop_timeout``: seconds for this stop in place of each container's own; of a stop under way it can only
+        bring the deadline forward.
+        """
         names = self._cluster(request.cluster)
         task_id = shapes.check_stop_task(request, names)
+        timeout = shapes.check_stop_timeout(stop_timeout)
         reason = request.reason or lifecycle.STOPPED_BY_USER
 
         def stop(draft: Draft) -> Task:
             task = draft.task(task_id)
             if task is None or task.cluster != names.cluster:
                 raise InvalidParameterError(shapes.TASK_NOT_FOUND)
-            event = lifecycle.StopRequested(StopCode.USER_INITIATED, reason)
+            event = lifecycle.StopRequested(StopCode.USER_INITIATED, reason, timeout)
             return draft.follow(task, event, self._clock.wall())
 
         task = await self._engine.submit(stop)
-        _log.info("stop_requested", task=task_id, reason=reason, by_uid=caller.uid, by_pid=caller.pid)
+        asked = {} if timeout is None else {"timeout": timeout}
+        _log.info("stop_requested", task=task_id, reason=reason, **asked, by_uid=caller.uid, by_pid=caller.pid)
         return {"task": shapes.render_task(task)}
 
     async def describe_tasks(self, request: requests.DescribeTasks, _: Caller) -> dict[str, Any]:
@@ -233,10 +241,11 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
         for task in tasks:
             for container in task.containers:
                 if container.deadline is not None and container.last_status is not LastStatus.STOPPED:
+                    window = container.stop_timeout if container.window is None else container.window
                     yield {
                         "taskArn": task.task_arn,
                         "containerName": container.name,
-                        "stopTimeout": container.stop_timeout,
+                        "stopTimeout": round(window, 3),
                         "remaining": round(max(container.deadline - now, 0.0), 3),
                     }
 

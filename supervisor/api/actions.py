@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from supervisor.agent.caller import Caller
 from supervisor.agent.service import Service
 
-Handler = Callable[[Service, Any, Caller], Awaitable[dict[str, Any]]]
+Handler = Callable[..., Awaitable[dict[str, Any]]]
+"""Takes the service, the request, the caller, and what ``Action.headers`` names."""
 
 
 class Access(enum.StrEnum):
@@ -24,6 +24,8 @@ class Action(NamedTuple):
 
     handler: Handler
     access: Access
+    headers: Mapping[str, str] = {}
+    """What can be said beside the body, which stock clients let have ECS's members only: header → keyword argument."""
 
 
 ACTIONS: dict[str, Action] = {
@@ -35,7 +37,7 @@ ACTIONS: dict[str, Action] = {
     "DeleteTaskDefinitions": Action(Service.delete_task_definitions, Access.WRITE),
     "RunTask": Action(Service.run_task, Access.WRITE),
     "StartTask": Action(Service.start_task, Access.WRITE),
-    "StopTask": Action(Service.stop_task, Access.WRITE),
+    "StopTask": Action(Service.stop_task, Access.WRITE, {"x-supervisor-stop-timeout": "stop_timeout"}),
     "DescribeTasks": Action(Service.describe_tasks, Access.READ),
     "ListTasks": Action(Service.list_tasks, Access.READ),
     "CreateCluster": Action(Service.create_cluster, Access.WRITE),

@@ -57,7 +57,13 @@ def application(service: Service) -> Starlette:
         operation = _operation(request)
         asked = shapes.parse_request(operation, body)
         action = ACTIONS[operation]
-        return _reply(await action.handler(service, asked, _caller(request)))
+        # A header that is there twice has two values, and is refused as what it says then.
+        extra = {
+            argument: ", ".join(values)
+            for header, argument in action.headers.items()
+            if (values := request.headers.getlist(header))
+        }
+        return _reply(await action.handler(service, asked, _caller(request), **extra))
 
     async def watch(request: Request) -> Response:
         query = request.query_params

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from .failures import AgentRefused, AgentUnreachable
 
 TARGET = "AmazonEC2ContainerServiceV20141113"
+CONTENT_TYPE = "application/x-amz-json-1.1"
 ANSWER_TIMEOUT = 60.0
 """Seconds without a byte after which the agent counts as gone; a stream is then opened anew."""
 ATTEMPTS = 3
@@ -78,8 +79,8 @@ class Client:
         self.socket_path = socket_path
         self._pause = pause
 
-    def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Perform an ECS operation and return its reply.
+    def call(self, operation: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+        """Perform an ECS operation and return its reply; ``headers`` say what ECS has no member for.
 
         Sent again if the connection breaks without an answer and the operation can bear it. Raises
         ``AgentRefused`` for an ECS error, ``AgentUnreachable`` if there is no answer.
@@ -90,7 +91,7 @@ class Client:
         while True:
             attempts -= 1
             try:
-                return self._post(operation, body)
+                return self._post(operation, body, headers)
             except TimeoutError as exc:
                 raise self._unanswered(f"no answer within {ANSWER_TIMEOUT:.0f} s") from exc
             except BROKEN as exc:
@@ -149,10 +150,10 @@ class Client:
                 raise failure
             self._pause(pause)
 
-    def _post(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _post(self, operation: str, body: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
         connection = Connection(self.socket_path, ANSWER_TIMEOUT)
         try:
-            headers = {"X-Amz-Target": f"{TARGET}.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+            headers = {"X-Amz-Target": f"{TARGET}.{operation}", "Content-Type": CONTENT_TYPE, **extra}
             with connection.exchange("POST", "/", json.dumps(body).encode("ascii"), **headers) as response:
                 return self._accepted(response, operation)
         finally:

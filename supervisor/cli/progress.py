@@ -8,6 +8,8 @@ from .output import one_line
 
 KILLED = 137
 """128 + SIGKILL."""
+KILL_TOLD = "Killed "
+"""How the record's reason begins where SIGKILL was needed."""
 NEAR = 0.1
 """Seconds by which our estimate of a deadline may be late: what told us of it was on its way for a moment."""
 
@@ -67,7 +69,8 @@ class ContainerStop:
     def _how(self, reason: str | None, now: float) -> str:
         """``exited 0 after 0.4 s``, ``killed after 3.0 s (137)``, with the record's reason if that says more."""
         after = f"after {max(0.0, now - self._signalled_at):.1f} s"
-        ran_out = self.deadline is not None and now >= self.deadline - NEAR
+        # A window that was cut short can be over before we have heard that it was: then the record says so.
+        ran_out = (reason or "").startswith(KILL_TOLD) or (self.deadline is not None and now >= self.deadline - NEAR)
         if self.exit_code is None:
             how = f"ended {after}, exit code not known"
         elif ran_out and self.exit_code == KILLED:

@@ -16,6 +16,9 @@ from .views import View, shown
 
 INTERRUPTED = 130
 
+STOP_TIMEOUT = "x-supervisor-stop-timeout"
+"""The header that says what ECS has no member for: the seconds of this stop."""
+
 
 def command(name: str) -> click.Command:
     """The command under that name."""
@@ -24,16 +27,36 @@ def command(name: str) -> click.Command:
         is_flag=True,
         help="Show on stderr how the containers stop, and print the record when the task is STOPPED.",
     )
-    return OperationCommand(name, "StopTask", stop, own=[wait])
+    timeout = click.Option(
+        ["--timeout"],
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="The time between the stop signal and SIGKILL for this stop, in place of each container's own. "
+        "Of a stop that is under way it can only bring the end forward, to so many seconds from now.",
+    )
+    force = click.Option(
+        ["--force"],
+        is_flag=True,
+        help="No more time: SIGKILL at once, also where a stop is under way. The same as --timeout 0.",
+    )
+    return OperationCommand(name, "StopTask", stop, own=[wait, timeout, force])
 
 
 def stop(client: Client, body: Body, own: dict[str, Any]) -> None:
     """Ask for the stop; print the reply at once, or with ``--wait`` the record when it is over."""
     asked_at = time.monotonic()
-    reply = client.call("StopTask", body)
+    reply = client.call("StopTask", body, **_headers(own["timeout"], force=own["force"]))
     if own["wait"]:
         reply = {"task": follow(client, body.get("cluster"), reply["task"], asked_at)}
     print_json(reply)
+
+
+def _headers(timeout: float | None, *, force: bool) -> dict[str, str]:
+    """What the request says beside its body."""
+    if force and timeout is not None:
+        raise click.UsageError("'--force' is '--timeout 0': give one of the two", click.get_current_context())
+    seconds = 0.0 if force else timeout
+    return {} if seconds is None else {STOP_TIMEOUT: f"{seconds:.3f}"}
 
 
 def follow(client: Client, cluster: str | None, task: dict[str, Any], asked_at: float) -> dict[str, Any]:

@@ -241,9 +241,12 @@ class Runs:
             self._tell_signalled(run, signal.SIGKILL, stopping.Whom.GROUP, reached[run.id])
 
     def _set_plan(self, run: Run, plan: stopping.Plan) -> None:
-        if plan.kill_at is not None and plan.kill_at != run.plan.kill_at:
-            heapq.heappush(self._due, (plan.kill_at, run.id))
+        before = run.plan
         run.plan = plan
+        if plan.kill_at is not None and plan.kill_at != before.kill_at:
+            heapq.heappush(self._due, (plan.kill_at, run.id))
+        if before.signalled is not None and plan.deadline != before.deadline:
+            self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)
 
     def _follow(self, run: Run, step: stopping.Step) -> None:
         plan, orders = step
@@ -259,7 +262,7 @@ class Runs:
             self._tell_signalled(run, order.signum, order.whom, reached)
 
     def _tell_signalled(self, run: Run, signum: int, whom: stopping.Whom, pids: list[int]) -> None:
-        deadline = run.plan.deadline
+        deadline, window = run.plan.deadline, run.plan.length
         assert deadline is not None
         self._emit(
             wire.Signalled,
@@ -268,6 +271,7 @@ class Runs:
             whom=str(whom),
             deadline=deadline,
             pids=pids[:PIDS_TOLD],
+            window=window,
         )
 
 

@@ -28,6 +28,7 @@ from .queries import (
     check_list_tasks,
     check_stop_reason,
     check_stop_task,
+    check_stop_timeout,
 )
 from .render import render_definition, render_error, render_failure, render_tags, render_task
 from .render_resources import Resources, render_cluster, render_instance
@@ -81,6 +82,7 @@ __all__ = [
     "check_several",
     "check_stop_reason",
     "check_stop_task",
+    "check_stop_timeout",
     "check_update_instances",
     "check_update_task_protection",
     "cluster_from",

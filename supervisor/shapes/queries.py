@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from supervisor.errors import ClientError, InvalidParameterError, ServiceNotFoundError
@@ -14,6 +15,12 @@ from .tasks import check_launch_type, check_started_by
 
 MAX_DESCRIBED = 100
 """Tasks that one DescribeTasks may name."""
+
+
+MAX_STOP_TIMEOUT = 2**31 - 1
+"""Seconds; the most that ``stopTimeout`` can say too."""
+
+STOP_TIMEOUT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
 class TaskAsked(NamedTuple):
@@ -52,6 +59,18 @@ def check_stop_reason(reason: str | None) -> None:
     """Up to 255 characters, or absent."""
     if reason is not None and len(reason) > MAX_REASON:
         raise InvalidParameterError(f"reason: expected up to {MAX_REASON} characters, got {len(reason)}")
+
+
+def check_stop_timeout(text: str | None) -> float | None:
+    """Seconds, as the header ``x-supervisor-stop-timeout`` says them; None where it is absent."""
+    if text is None:
+        return None
+    seconds = float(text) if STOP_TIMEOUT.fullmatch(text) else None
+    if seconds is None or seconds > MAX_STOP_TIMEOUT:
+        raise InvalidParameterError(
+            f"x-supervisor-stop-timeout: expected 0 to {MAX_STOP_TIMEOUT} seconds, such as 5 or 0.5, got {shown(text)}"
+        )
+    return seconds
 
 
 def check_stop_task(request: StopTask, names: Names) -> str:

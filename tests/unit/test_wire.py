@@ -76,7 +76,8 @@ EXAMPLES: dict[type[Any], Any] = {
     wire.Listed: wire.Listed(1, "boot", "cgroup", ["r"]),
     wire.Spawned: wire.Spawned(1, 2.5, "r", 42, 77),
     wire.SpawnFailed: wire.SpawnFailed(1, 2.5, "r", "exec", 2, "no such file"),
-    wire.Signalled: wire.Signalled(1, 2.5, "r", 9, "group", 30.5, [42, 43]),
+    wire.Signalled: wire.Signalled(1, 2.5, "r", 9, "group", 30.5, [42, 43], 30.0),
+    wire.Hastened: wire.Hastened(1, 2.5, "r", 30.5, 30.0),
     wire.Exited: wire.Exited(1, 2.5, "r", 0, None),
     wire.Emptied: wire.Emptied(1, 2.5, "r"),
     wire.Draining: wire.Draining(1, 2.5, 90.0),
@@ -169,7 +170,7 @@ def test_too_much_is_not_sent() -> None:
         wire.encode(wire.Stop("r" * 1024, None))
 
 
-@pytest.mark.parametrize("number", [0, 6, 64, 72, 255])
+@pytest.mark.parametrize("number", [0, 6, 64, 73, 255])
 @pytest.mark.parametrize("make", [Decoder.at_keeper, Decoder.at_agent])
 def test_an_unknown_verb(make: Any, number: int) -> None:
     decoder = make()

@@ -39,7 +39,7 @@ def test_it_is_told_as_such_and_the_exit_code_stays_the_true_one(
 def test_it_is_not_forgotten_for_what_was_left_behind_and_had_to_be_killed() -> None:
     task = running()
     run_id = task.containers[0].run_id or ""
-    killed = wire.Signalled(3, 3.0, run_id, 9, "group", 3.0, [])
+    killed = wire.Signalled(3, 3.0, run_id, 9, "group", 3.0, [], 2.0)
     ended = after(task, wire.Exited(2, 2.0, run_id, None, 9, 1), killed, wire.Emptied(4, 4.0, run_id))
     assert ended.reason == REASON
 

@@ -16,6 +16,8 @@ class Request(NamedTuple):
     path: str
     target: str
     body: Any
+    headers: dict[str, str] = {}
+    """Those of our own."""
 
 
 class Stream(NamedTuple):
@@ -36,7 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         target = self.headers["X-Amz-Target"]
         assert self.headers["Content-Type"] == "application/x-amz-json-1.1"
-        self.server.requests.append(Request("POST", self.path, target, body))
+        own = {name: value for name, value in self.headers.items() if name.startswith("x-supervisor-")}
+        self.server.requests.append(Request("POST", self.path, target, body, own))
         answer = self.server.answers.popleft()
         self.close_connection = True
         if answer is not None:

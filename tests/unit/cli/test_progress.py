@@ -34,6 +34,8 @@ def ended(**members: Any) -> dict[str, Any]:
         (ended(exitCode=137, reason="Killed 3.0 s after the stop signal"), 103.0, "killed after 3.0 s (137)"),
         (ended(exitCode=137), 102.95, "killed after 3.0 s (137)"),
         (ended(exitCode=137), 101.0, "exited 137 after 1.0 s"),
+        (ended(exitCode=137, reason="Killed 1.0 s after the stop signal"), 101.0, "killed after 1.0 s (137)"),
+        (ended(exitCode=0, reason="Killed 1.0 s after"), 101.0, "exited 0, what it left was killed after 1.0 s"),
         (ended(exitCode=0), 103.0, "exited 0, what it left was killed after 3.0 s"),
         (ended(), 100.2, "ended after 0.2 s, exit code not known"),
         (ended(exitCode=1, reason="bad\nnews"), 100.2, "exited 1 after 0.2 s: bad news"),

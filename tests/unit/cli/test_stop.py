@@ -95,7 +95,44 @@ def test_text_is_escaped_where_stdout_cannot_encode_it(
         assert rb'"gr\u00fc\u00dfe"' in raw.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("options", "headers"),
+    [
+        ((), {}),
+        (("--force",), {"x-supervisor-stop-timeout": "0.000"}),
+        (("--timeout", "0"), {"x-supervisor-stop-timeout": "0.000"}),
+        (("--timeout", "90"), {"x-supervisor-stop-timeout": "90.000"}),
+        (("--timeout", "0.25"), {"x-supervisor-stop-timeout": "0.250"}),
+    ],
+)
+def test_the_time_for_this_stop_is_said_in_a_header_and_the_body_stays_ecs_s(
+    agent: FakeAgent, run: Run, options: tuple[str, ...], headers: dict[str, str]
+) -> None:
+    agent.answers.append((200, REPLY))
+    assert run("stop-task", "--task", "1", *options).status == 0
+    [request] = agent.requests
+    assert request.headers == headers
+    assert request.body == {"task": "1"}
+
+
+def test_a_stop_that_is_sent_again_says_its_time_again(agent: FakeAgent, run: Run) -> None:
+    agent.answers.extend([None, (200, REPLY)])
+    run("stop-task", "--task", "1", "--timeout", "5")
+    assert [request.headers for request in agent.requests] == [{"x-supervisor-stop-timeout": "5.000"}] * 2
+
+
 class TestWait:
+    def test_a_window_that_is_cut_short_jumps(self, agent: FakeAgent, run: Run) -> None:
+        told = "Killed 1.0 s after the stop signal: the main process did not exit in time"
+        final = task_of("STOPPED", container_of("web", "STOPPED", exitCode=137, reason=told))
+        running = task_of("RUNNING", container_of("web"))
+        agent.answers.append((200, {"task": running}))
+        before = line_of(running, windows={"web": (30, 29)})
+        agent.streams.append(Stream([before, line_of(running, windows={"web": (1, 0)}), line_of(final)], "hold"))
+        result = run("stop-task", "--task", "1", "--wait", "--force")
+        assert result.status == 0
+        assert result.err.splitlines()[-1] == "web: killed after 1.0 s (137)"
+
     def test_says_each_change_once_and_prints_the_last_record(self, agent: FakeAgent, run: Run) -> None:
         final = task_of(
             "STOPPED", container_of("web", "STOPPED", exitCode=0), container_of("db", "STOPPED", exitCode=3)

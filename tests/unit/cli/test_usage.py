@@ -69,6 +69,12 @@ def test_version(run: Run) -> None:
         ("stop-task -x", " stop-task", "no such option '-x'"),
         ("stop-task --task x y", " stop-task", "got unexpected extra argument (y)"),
         ("stop-task --wait=1 --task x", " stop-task", "option '--wait' does not take a value"),
+        (
+            "stop-task --task x --timeout -1",
+            " stop-task",
+            "invalid value for '--timeout': -1.0 is not in the range x>=0",
+        ),
+        ("stop-task --task x --force --timeout 1", " stop-task", "'--force' is '--timeout 0': give one of the two"),
         ("stop-task --task x --output text", " stop-task", "invalid value for '--output': 'text' is not 'json'"),
         ("stop-task --task \udcff", " stop-task", "invalid value for '--task': it is not UTF-8"),
         ("agent --config", " agent", "option '--config' requires an argument"),

@@ -15,6 +15,7 @@ from supervisor.shapes import (
     check_list_tasks,
     check_stop_reason,
     check_stop_task,
+    check_stop_timeout,
     parse_request,
 )
 from supervisor.shapes.pages import write_token
@@ -158,3 +159,18 @@ def test_what_is_wrong_is_named(operation: str, members: dict[str, Any], code: s
 )
 def test_which_tasks_to_list(members: dict[str, Any], asked: TaskFilter) -> None:
     assert ask("ListTasks", **members) == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(None, None), ("0", 0), ("5", 5), ("0.250", 0.25), ("2147483647", 2147483647)]
+)
+def test_the_seconds_of_a_stop(text: str | None, seconds: float | None) -> None:
+    assert check_stop_timeout(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1e3", "nan", "inf", " 5", "5 s", "5, 5", "٣", "2147483648", "9" * 400, "1."]
+)
+def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^x-supervisor-stop-timeout: expected 0 to 2147483647 seconds"):
+        check_stop_timeout(text)
