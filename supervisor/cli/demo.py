@@ -19,7 +19,7 @@ import click
 from .client import Client
 from .failures import CommandError
 from .group import Command
-from .output import print_json
+from .output import print_value
 from .stop import follow
 
 HELP = """Show a stop: three containers, of which one is graceful, one ignores SIGTERM, one leaves a child behind.
@@ -96,7 +96,7 @@ def _show(client: Client, pid: int) -> None:
     reply = client.call("StopTask", {"task": task["taskArn"], "reason": "end of the demo"})
     record = follow(client, None, reply["task"], asked_at)
     _say("The record:")
-    print_json({"task": record})
+    print_value({"task": record})
     left = [line for line in procinfo.tree(pid) if "sh -c" in line]
     _say("Left behind: " + (", ".join(left) or "nothing."))
 

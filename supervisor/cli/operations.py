@@ -6,11 +6,12 @@ agent's to judge, so that every client gets the same answers.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import inspect
@@ -18,15 +19,25 @@ from msgspec import inspect
 from supervisor.config import default_socket
 from supervisor.shapes import OPERATIONS
 
+from . import pages
 from .client import Client
+from .formats import FORMATS
 from .group import Command, nearest
 from .members import Member, item_type, members_of, sample
-from .output import print_json
+from .output import print_value
+from .pages import Pages
+from .query import Query, search
 from .values import JsonObject, param_type
 
+if TYPE_CHECKING:
+    from jmespath.parser import ParsedResult
+
 Body = dict[str, Any]
-Run = Callable[[Client, Body, dict[str, Any]], None]
-"""Carries the command out: the client, the input, and the values of the command's own options."""
+Run = Callable[[Client, Body, dict[str, Any]], Body | Pages | None]
+"""Carries the command out: the client, the input, and the values of the command's own options. Gives what to print."""
+
+OUTPUT = "SUPERVISOR_OUTPUT"
+"""The environment variable that says in which format replies are printed."""
 
 EXAMPLES = {
     "register-task-definition": "--cli-input-json file://task.json",
@@ -62,10 +73,12 @@ root and $XDG_RUNTIME_DIR/supervisor/supervisor.sock for others."""
 
 
 def call(operation: str) -> Run:
-    """What most commands do: perform the operation and print its reply."""
+    """What most commands do: perform the operation; its reply, or all pages of it."""
 
-    def run(client: Client, body: Body, own: dict[str, Any]) -> None:
-        print_json(client.call(operation, body))
+    def run(client: Client, body: Body, own: dict[str, Any]) -> Body | Pages:
+        if own and pages.wanted(body, own):
+            return Pages(functools.partial(client.call, operation), body, own)
+        return client.call(operation, body)
 
     return run
 
@@ -73,7 +86,9 @@ def call(operation: str) -> Run:
 def command(name: str) -> click.Command:
     """The plain command of that name."""
     operation = "".join(word.capitalize() for word in name.split("-"))
-    return OperationCommand(name, operation, call(operation))
+    members = {member.name for member in members_of(OPERATIONS[operation])}
+    paged = {pages.TOKEN, pages.LIMIT} <= members
+    return OperationCommand(name, operation, call(operation), own=pages.options() if paged else ())
 
 
 class OperationCommand(Command):
@@ -92,7 +107,7 @@ class OperationCommand(Command):
         """``own``: options beside the operation's; ``without``: members that mean nothing to this command."""
         shape = OPERATIONS[operation]
         text = help_text or shape.__doc__ or ""
-        self.shape = shape
+        self.operation = operation
         self.members = [member for member in members_of(shape) if member.name not in without]
         self.run = run
         self.own = [str(option.name) for option in own]
@@ -115,11 +130,24 @@ class OperationCommand(Command):
     def invoke(self, ctx: click.Context) -> None:
         """Print the skeleton, or build the input and carry the command out."""
         if ctx.params["generate_cli_skeleton"]:
-            print_json({member.name: sample(member.type) for member in self.members})
+            print_value({member.name: sample(member.type) for member in self.members})
             return
         body = self._body(ctx)
         client = Client(ctx.params["socket"] or default_socket(os.environ, os.geteuid()))
-        self.run(client, body, {name: ctx.params[name] for name in self.own})
+        reply = self.run(client, body, {name: ctx.params[name] for name in self.own})
+        if reply is not None:
+            self._print(reply, ctx.params["output"], ctx.params["query"])
+
+    def _print(self, reply: Body | Pages, output: str, query: ParsedResult | None) -> None:
+        """In the format asked for. As with ``aws``, lines of text come page by page, and a query sees one at a time."""
+        if isinstance(reply, Pages) and output == "text":
+            for page in reply:
+                print_value(search(query, page), output)
+            if reply.resume_token:
+                print_value(search(query, {"NextToken": {"NextToken": reply.resume_token}}), output)
+            return
+        whole = reply.merged() if isinstance(reply, Pages) else reply
+        print_value(search(query, whole), output, self.operation)
 
     def _body(self, ctx: click.Context) -> Body:
         """The JSON input with the options on the line laid over it; complete, or ``UsageError``."""
@@ -186,7 +214,19 @@ def _common_options() -> list[click.Option]:
             is_flag=True,
             help="Print a sample of the input for --cli-input-json, and do nothing else.",
         ),
-        click.Option(["--output"], type=click.Choice(["json"]), default="json", help="How to print the reply."),
+        click.Option(
+            ["--query"],
+            type=Query(),
+            metavar="JMESPATH",
+            help="Print what this expression finds in the reply, such as 'tasks[].lastStatus'.",
+        ),
+        click.Option(
+            ["--output"],
+            type=click.Choice(list(FORMATS)),
+            envvar=OUTPUT,
+            default="json",
+            help=f"How to print the reply. Unless given: {OUTPUT}, else json.",
+        ),
         click.Option(["--socket"], metavar="PATH", help=SOCKET_HELP),
     ]
 

@@ -1,21 +1,17 @@
-"""What a command prints: JSON on stdout as ``aws`` does it, single lines on stderr."""
+"""What a command prints: a reply on stdout, in the format asked for, and single lines on stderr."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import shutil
 import sys
 from typing import Any
 
 import click
 
 from .failures import CommandError
-
-
-def one_line(text: str) -> str:
-    """The text with every line break and control character made a space: it stays one line."""
-    return "".join(char if char.isprintable() else " " for char in text).strip()
+from .formats import FORMATS, Page, one_line
 
 
 def say(text: str) -> None:
@@ -23,23 +19,30 @@ def say(text: str) -> None:
     click.echo(one_line(text), err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print as ``aws`` does: indented by four, not escaped, unless stdout cannot encode it.
+def print_value(value: Any, output: str = "json", title: str = "") -> None:
+    """Print as ``aws`` does. What stdout cannot encode is escaped.
 
     Raises ``CommandError`` where stdout cannot be written; ``BrokenPipeError`` passes.
     """
-    text = json.dumps(value, indent=4, ensure_ascii=False)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = FORMATS[output](value, Page(title, ascii_only=False, width=width))
     try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        text.encode(encoding)
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=4)
-    print_line(text)
+        text = FORMATS[output](value, Page(title, ascii_only=True, width=width))
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    _print(text)
 
 
 def print_line(text: str) -> None:
-    """Print text that stdout can encode, and at once. Raises as ``print_json`` does."""
+    """Print a line that stdout can encode, and at once. Raises as ``print_value`` does."""
+    _print(text + "\n")
+
+
+def _print(text: str) -> None:
     try:
-        click.echo(text)
+        click.echo(text, nl=False)
     except BrokenPipeError:
         raise
     except OSError as exc:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .output import one_line
+from .formats import one_line
 
 KILLED = 137
 """128 + SIGKILL."""

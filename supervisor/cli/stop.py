@@ -10,7 +10,7 @@ import click
 from .client import Client
 from .failures import CommandError
 from .operations import Body, OperationCommand
-from .output import print_json, say
+from .output import say
 from .progress import StopProgress
 from .views import View, shown
 
@@ -42,13 +42,13 @@ def command(name: str) -> click.Command:
     return OperationCommand(name, "StopTask", stop, own=[wait, timeout, force])
 
 
-def stop(client: Client, body: Body, own: dict[str, Any]) -> None:
-    """Ask for the stop; print the reply at once, or with ``--wait`` the record when it is over."""
+def stop(client: Client, body: Body, own: dict[str, Any]) -> Body:
+    """Ask for the stop; the reply at once, or with ``--wait`` the record when it is over."""
     asked_at = time.monotonic()
     reply = client.call("StopTask", body, **_headers(own["timeout"], force=own["force"]))
     if own["wait"]:
         reply = {"task": follow(client, body.get("cluster"), reply["task"], asked_at)}
-    print_json(reply)
+    return reply
 
 
 def _headers(timeout: float | None, *, force: bool) -> dict[str, str]:

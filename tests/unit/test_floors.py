@@ -59,6 +59,8 @@ DOORS = {
     "uvicorn": {"api", "daemon"},
     "click": {"cli"},
     "rich": {"cli"},
+    "jmespath": {"cli"},
+    "yaml": {"cli"},
 }
 
 KERNEL_CALLS = {

@@ -1,4 +1,4 @@
-"""A stop's window, from what was asked for to what the record says: shorter is obeyed, longer is not."""
+"""A stop's window, from what was asked for to what the record says: a second stop can only shorten it."""
 
 from __future__ import annotations
 

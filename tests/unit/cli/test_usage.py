@@ -75,7 +75,11 @@ def test_version(run: Run) -> None:
             "invalid value for '--timeout': -1.0 is not in the range x>=0",
         ),
         ("stop-task --task x --force --timeout 1", " stop-task", "'--force' is '--timeout 0': give one of the two"),
-        ("stop-task --task x --output text", " stop-task", "invalid value for '--output': 'text' is not 'json'"),
+        (
+            "stop-task --task x --output xml",
+            " stop-task",
+            "invalid value for '--output': 'xml' is not one of 'json', 'yaml', 'text', 'table'",
+        ),
         ("stop-task --task \udcff", " stop-task", "invalid value for '--task': it is not UTF-8"),
         ("agent --config", " agent", "option '--config' requires an argument"),
         (
@@ -166,11 +170,11 @@ def test_an_interrupt_and_a_closed_pipe_are_quiet(
 
 
 def test_output_that_cannot_be_written(agent: FakeAgent, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent.answers.append((200, {}))
+    agent.answers.append((200, {"taskArns": []}))
     monkeypatch.setattr(click, "echo", lambda text, err=False: None if not err else sys.stderr.write(text + "\n"))
     echo = click.echo
 
-    def full(text: str, err: bool = False) -> None:
+    def full(text: str, err: bool = False, nl: bool = True) -> None:
         if not err:
             raise OSError(28, "No space left on device")
         echo(text, err=True)

@@ -19,7 +19,7 @@ TAGS = [{"key": "team", "value": "a,b"}, {"key": "env", "value": ""}]
 def sent(agent: FakeAgent, run: Run, *args: str) -> dict[str, Any]:
     agent.answers.append((200, {}))
     result = run(*args)
-    assert result == (0, "{}\n", "")
+    assert result == (0, "", "")
     body: dict[str, Any] = agent.bodies[-1]
     return body
 
