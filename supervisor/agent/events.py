@@ -69,9 +69,9 @@ def _narrate_container(old: Container | None, new: Container, facts: dict[str, A
     if new.identity is not None and (old is None or old.identity is None):
         yield "info", "container_started", {**facts, "pid": new.identity.pid}
     if new.signalled_at is not None and (old is None or old.signalled_at is None):
-        yield "info", "container_signalled", {**facts, "stop_timeout": new.window}
+        yield "info", "container_signalled", {**facts, "stop_timeout": _rounded(new.window)}
     if new.killed_at is not None and (old is None or old.killed_at is None):
-        yield "warning", "container_killed", {**facts, "stop_timeout": new.window}
+        yield "warning", "container_killed", {**facts, "stop_timeout": _rounded(new.window)}
     if new.last_status is LastStatus.STOPPED and (old is None or old.last_status is not LastStatus.STOPPED):
         code = new.exit.exit_code if new.exit is not None else None
         level = "info" if new.reason is None else "warning"
@@ -83,3 +83,7 @@ def _narrate_container(old: Container | None, new: Container, facts: dict[str, A
 def entries(versions: Iterable[Task], at: float) -> list[JournalEntry]:
     """The journal's entries for these versions of tasks, which are committed together at ``at``."""
     return [JournalEntry(at, task.task_id, msgspec.json.encode(shapes.render_event(task, at))) for task in versions]
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -74,9 +74,12 @@ class Connection(http.client.HTTPConnection):
 class Client:
     """Speaks to the agent at one socket."""
 
-    def __init__(self, socket_path: str, *, pause: Callable[[float], None] = time.sleep) -> None:
-        """``pause`` waits between attempts to open a stream."""
+    def __init__(
+        self, socket_path: str, *, timeout: float = ANSWER_TIMEOUT, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """``timeout``: seconds for an answer; ``pause`` waits between attempts to open a stream."""
         self.socket_path = socket_path
+        self._timeout = timeout
         self._pause = pause
 
     def call(self, operation: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
@@ -93,7 +96,7 @@ class Client:
             try:
                 return self._post(operation, body, headers)
             except TimeoutError as exc:
-                raise self._unanswered(f"no answer within {ANSWER_TIMEOUT:.0f} s") from exc
+                raise self._unanswered(f"no answer within {self._timeout:.0f} s") from exc
             except BROKEN as exc:
                 if not attempts:
                     raise self._unanswered("it closed the connection before it answered") from exc
@@ -151,7 +154,7 @@ class Client:
             self._pause(pause)
 
     def _post(self, operation: str, body: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
-        connection = Connection(self.socket_path, ANSWER_TIMEOUT)
+        connection = Connection(self.socket_path, self._timeout)
         try:
             headers = {"X-Amz-Target": f"{TARGET}.{operation}", "Content-Type": CONTENT_TYPE, **extra}
             with connection.exchange("POST", "/", json.dumps(body).encode("ascii"), **headers) as response:

@@ -46,7 +46,7 @@ def as_yaml(value: Any, page: Page) -> str:
 
 
 def as_table(value: Any, page: Page) -> str:
-    """Boxes for people: a list of structures is a table, a structure alone has a row for each member."""
+    """Boxes for people: a list of flat structures has a row for each, a structure alone one for each member."""
     from rich.console import Console, Group
 
     if not value:
@@ -117,7 +117,7 @@ def _sections(title: str, value: Any, depth: int, page: Page) -> Iterator[Render
                 if not _scalar(part) and part:
                     yield from _sections(key, part, depth + bool(plain), page)
         case list() if value and all(isinstance(item, dict) for item in value):
-            if any(part and not _scalar(part) for item in value for part in item.values()):
+            if len(value) == 1 or any(part and not _scalar(part) for item in value for part in item.values()):
                 for item in value:
                     yield from _sections(title, item, depth, page)
             else:

@@ -22,7 +22,7 @@ PIPE_CLOSED = 141
 """128 + SIGPIPE: who read our output has gone."""
 
 COMPLETION = "_SUPERVISOR_COMPLETE"
-"""Set by the shell functions that click makes for completion."""
+"""Set by a shell's function when it asks what could follow on the line."""
 
 COMMANDS = {
     "agent": "supervisor.cli.agent",
@@ -51,6 +51,7 @@ COMMANDS = {
     "update-task-protection": "supervisor.cli.operations",
     "wait": "supervisor.cli.wait",
     "events": "supervisor.cli.events",
+    "completion": "supervisor.cli.completion",
     "demo": "supervisor.cli.demo",
 }
 
@@ -73,7 +74,9 @@ click.version_option(__version__, message="graceful-supervisor %(version)s")(sup
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` unless given) and return its exit status; every failure is one line."""
     if COMPLETION in os.environ:
-        supervisor.main(prog_name="supervisor")  # answers the shell's question, and exits
+        from .completion import answer
+
+        answer(supervisor)  # and exits
     try:
         # Not `supervisor.main`, which would treat a closed pipe and an interrupt in its own way.
         with supervisor.make_context("supervisor", list(sys.argv[1:] if args is None else args)) as context:

@@ -7,7 +7,6 @@ agent's to judge, so that every client gets the same answers.
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import inspect
 
-from supervisor.config import default_socket
 from supervisor.shapes import OPERATIONS
 
 from . import pages
@@ -27,9 +25,11 @@ from .members import Member, item_type, members_of, sample
 from .output import print_value
 from .pages import Pages
 from .query import Query, search
+from .suggestions import OF_MEMBERS, socket_of
 from .values import JsonObject, param_type
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
     from jmespath.parser import ParsedResult
 
 Body = dict[str, Any]
@@ -67,6 +67,9 @@ EXAMPLES = {
     "wait tasks-stopped": "--tasks 1dc5c17a422b4dc49a7e6a51f5d0a0ce --timeout 60",
 }
 
+
+TRAILING = f"{__name__}.trailing"
+"""In a context's ``meta``: the option with several values that the line ends in."""
 
 SOCKET_HELP = """The agent's unix socket. Unless given: SUPERVISOR_SOCKET, else /run/supervisor/supervisor.sock for
 root and $XDG_RUNTIME_DIR/supervisor/supervisor.sock for others."""
@@ -127,13 +130,21 @@ class OperationCommand(Command):
         valued = {name for option in options if not option.is_flag for name in option.opts}
         return super().parse_args(ctx, list(_written_out(args, variadic, valued, ctx)))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """One more value of an option that takes several, else an option; also before its dashes are typed."""
+        option = ctx.meta.get(TRAILING)
+        for param in self.params:
+            if option in param.opts and not incomplete.startswith("-"):
+                return param.shell_complete(ctx, incomplete)
+        return super().shell_complete(ctx, incomplete or "-")
+
     def invoke(self, ctx: click.Context) -> None:
         """Print the skeleton, or build the input and carry the command out."""
         if ctx.params["generate_cli_skeleton"]:
             print_value({member.name: sample(member.type) for member in self.members})
             return
         body = self._body(ctx)
-        client = Client(ctx.params["socket"] or default_socket(os.environ, os.geteuid()))
+        client = Client(socket_of(ctx))
         reply = self.run(client, body, {name: ctx.params[name] for name in self.own})
         if reply is not None:
             self._print(reply, ctx.params["output"], ctx.params["query"])
@@ -187,6 +198,7 @@ def _option(member: Member) -> click.Option:
         metavar=_metavar(member),
         multiple=several,
         help=text,
+        shell_complete=OF_MEMBERS.get(member.name),
     )
 
 
@@ -245,6 +257,8 @@ def _written_out(args: list[str], variadic: set[str], valued: set[str], ctx: cli
             while words and not _is_option(words[0]):
                 yield word
                 yield words.popleft()
+            if not words:
+                ctx.meta[TRAILING] = word
         else:
             yield word
             if word in valued and words:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import click
 from msgspec import inspect
 
 from .group import nearest
 from .members import Member, bare, item_type
+from .suggestions import FILE, files
 
-FILE = "file://"
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 PAIR = re.compile(r"""(?P<key>[^=,\s]+)=(?P<value>"[^"]*"|'[^']*'|[^,"'\[{][^,]*|)(?:,|$)""")
 """One ``key=value`` of the shorthand; a value with a comma is quoted, one with parts inside does not match."""
 
@@ -86,7 +89,15 @@ class Text(click.ParamType[str]):
         return str(value)
 
 
-class JsonObject(click.ParamType[dict[str, Any]]):
+class FromFile(click.ParamType[Any]):
+    """What can be given as ``file://PATH``."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The paths."""
+        return files(incomplete)
+
+
+class JsonObject(FromFile):
     """A JSON object, given as text or ``file://PATH``."""
 
     name = "json"
@@ -120,7 +131,7 @@ class Structure(JsonObject):
             self.fail(str(exc), param, ctx)
 
 
-class Items(click.ParamType[list[Any]]):
+class Items(FromFile):
     """Some items of a list: one, or a JSON array of them."""
 
     name = "items"

@@ -10,8 +10,8 @@ import msgspec
 from supervisor.shapes import OPERATIONS
 
 from .client import Client
-from .failures import WaiterFailed
-from .group import Group
+from .failures import CommandError, WaiterFailed
+from .group import Command, Group
 from .operations import Body, OperationCommand, Run
 
 DEFAULT_TIMEOUT = 600.0
@@ -35,9 +35,13 @@ WAITERS = {
 }
 
 
+UNSUPPORTED = ("services-stable", "services-inactive")
+"""Waiters of ECS that have nothing to wait for here."""
+
+
 def command(name: str) -> click.Command:
     """The group of waiters under that name."""
-    waiters = [_waiter(waiter) for waiter in WAITERS]
+    waiters = [_waiter(waiter) for waiter in WAITERS] + [_unsupported(waiter) for waiter in UNSUPPORTED]
     return Group(name, commands=waiters, help="Wait until tasks have reached a state.")
 
 
@@ -52,6 +56,18 @@ def _waiter(name: str) -> click.Command:
     )
     waiter, text = WAITERS[name]
     return OperationCommand(name, "DescribeTasks", _run(waiter), own=[timeout], without=("include",), help_text=text)
+
+
+def _unsupported(name: str) -> click.Command:
+    """Takes whatever ``aws`` would, and says with status 1 that there are no services."""
+
+    def refuse(**_: Any) -> None:
+        instead = "wait for tasks with 'supervisor wait tasks-running' or 'tasks-stopped'"
+        raise CommandError(f"cannot wait for {name}: services are not supported in this version; {instead}")
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    text = "Not supported: this version has no services."
+    return Command(name, callback=refuse, help=text, hidden=True, context_settings=anything)
 
 
 def _run(waiter: str) -> Run:

@@ -31,10 +31,10 @@ REPLY = {
         },
         {"taskArn": "arn:2", "stoppedReason": "two\twords", "overrides": {}},
     ],
-    "failures": [{"arn": "arn:3", "reason": "MISSING"}],
+    "failures": [{"arn": "arn:3", "reason": "MISSING"}, {"arn": "arn:4", "reason": "MISSING"}],
 }
 TEXT = (
-    "FAILURES\tarn:3\tMISSING\nTASKS\t1563421494.186\tFalse\t\tarn:1\t3\nCONTAINERS\t137\tweb\t\n"
+    "FAILURES\tarn:3\tMISSING\nFAILURES\tarn:4\tMISSING\nTASKS\t1563421494.186\tFalse\t\tarn:1\t3\nCONTAINERS\t137\tweb\t\n"
     "NETWORKBINDINGS\t0.0.0.0\t80\nCONTAINERS\t\tgrüße\tnot started\nCONTAINEROVERRIDES\tweb\nCOMMAND\tsh\n"
     "COMMAND\t-c\nCONTAINEROVERRIDES\tgrüße\nTASKS\t\t\ttwo\twords\tarn:2\t\n"
 )
@@ -53,9 +53,8 @@ tasks
   └──────────┴─────┘
     networkBindings
     ┌───────────────┬─────────┐
-    │ containerPort │ bindIP  │
-    ├───────────────┼─────────┤
-    │ 80            │ 0.0.0.0 │
+    │ containerPort │ 80      │
+    │ bindIP        │ 0.0.0.0 │
     └───────────────┴─────────┘
   containers
   ┌────────┬─────────────┐
@@ -85,6 +84,7 @@ failures
 │ arn   │ reason  │
 ├───────┼─────────┤
 │ arn:3 │ MISSING │
+│ arn:4 │ MISSING │
 └───────┴─────────┘
 """
 

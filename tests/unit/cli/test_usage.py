@@ -22,7 +22,8 @@ def command_lines() -> list[tuple[str, ...]]:
         command = supervisor.get_command(context, name)
         lines.append((name,))
         if isinstance(command, click.Group):
-            lines.extend((name, inner) for inner in command.list_commands(context))
+            inner = {one: command.get_command(context, one) for one in command.list_commands(context)}
+            lines.extend((name, one) for one, found in inner.items() if found and not found.hidden)
     return lines
 
 
@@ -31,11 +32,9 @@ def test_help_of_every_command(no_agent: str, run: Run, line: tuple[str, ...]) -
     result = run(*line, "--help")
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith(f"Usage: {' '.join(('supervisor', *line))} [OPTIONS]")
-    if line not in [
-        (),
-        ("wait",),
-        ("demo",),
-    ]:  # these take nothing that an example could show  # these take nothing that an example could show
+    if line == ("completion",):
+        assert "source <(supervisor completion bash)" in result.out
+    elif line not in [(), ("wait",), ("demo",)]:  # these take nothing that an example could show
         assert f"Example:\n    {' '.join(('supervisor', *line))} --" in result.out
 
 

@@ -87,3 +87,16 @@ def test_a_refusal_is_told(agent: FakeAgent, run: Run) -> None:
             "Cluster not found.\n"
         ),
     )
+
+
+@pytest.mark.parametrize("waiter", ["services-stable", "services-inactive"])
+def test_there_are_no_services_to_wait_for(agent: FakeAgent, run: Run, waiter: str) -> None:
+    assert run("wait", waiter, "--cluster", "c", "--services", "a", "b") == (
+        1,
+        "",
+        (
+            f"supervisor: cannot wait for {waiter}: services are not supported in this version; "
+            "wait for tasks with 'supervisor wait tasks-running' or 'tasks-stopped'\n"
+        ),
+    )
+    assert agent.requests == []
