@@ -15,6 +15,12 @@
       |   - ClusterContainsContainerInstancesError  ClusterContainsContainerInstancesException
       |   - SerializationError       SerializationException
       |   - UnknownOperationError    UnknownOperationException
+      |   - AccessDeniedError        AccessDeniedException
+      |   + AuthenticationError      one of these:
+      |     - MissingAuthenticationTokenError  MissingAuthenticationTokenException
+      |     - IncompleteSignatureError         IncompleteSignatureException
+      |     - UnrecognizedClientError          UnrecognizedClientException
+      |     - InvalidSignatureError            InvalidSignatureException
       + StoreError                   the record could not be written or read
       + ConfigError                  configuration or command line; never reaches the wire
       + WireError                    a frame between keeper and agent that is not as agreed
@@ -126,6 +132,46 @@ class UnknownOperationError(ClientError):
     """``X-Amz-Target`` names no operation of the ECS API."""
 
     code = "UnknownOperationException"
+
+
+class AccessDeniedError(ClientError):
+    """It is known who asks, and they may not."""
+
+    code = "AccessDeniedException"
+
+
+class AuthenticationError(ClientError):
+    """It is not known who asks: base of what is wrong with a signature. HTTP 400, as ECS answers all of them."""
+
+
+class MissingAuthenticationTokenError(AuthenticationError):
+    """The request is not signed."""
+
+    code = "MissingAuthenticationTokenException"
+
+    def __init__(self, message: str = "Missing Authentication Token") -> None:
+        super().__init__(message)
+
+
+class IncompleteSignatureError(AuthenticationError):
+    """The request is not signed as AWS signs."""
+
+    code = "IncompleteSignatureException"
+
+
+class UnrecognizedClientError(AuthenticationError):
+    """No profile has the access key."""
+
+    code = "UnrecognizedClientException"
+
+    def __init__(self, message: str = "The security token included in the request is invalid.") -> None:
+        super().__init__(message)
+
+
+class InvalidSignatureError(AuthenticationError):
+    """Signed with another secret, for another request, at another time, or for another service."""
+
+    code = "InvalidSignatureException"
 
 
 class StoreError(SupervisorError):
