@@ -25,6 +25,8 @@ SYSTEM_SOCKET = "/run/supervisor/supervisor.sock"
 SYSTEM_GROUP = "supervisor"
 """Its members may use root's socket, where the host has such a group."""
 
+SYSTEM_CREDENTIALS = "/etc/supervisor/credentials"
+
 MAX_SOCKET_PATH = 107
 """Bytes in the path of a unix socket (``sun_path`` of unix(7), less its NUL)."""
 
@@ -80,6 +82,39 @@ class TasksTable(Table, frozen=True, kw_only=True):
     """Whether the processes of a task can ask about their task, over loopback HTTP."""
 
 
+Principals = Annotated[
+    tuple[Annotated[str, msgspec.Meta(pattern=r"^(\*|@?[^@*\s]+)\Z")], ...],
+    msgspec.Meta(description='a list of users ("alice", "1001") and groups ("@monitoring"), or ["*"] for everybody'),
+]
+
+
+class AccessTable(Table, frozen=True, kw_only=True):
+    """``[api.access]``: what who connects to the unix socket may ask. Root and the agent's own user may everything."""
+
+    read: Principals = ()
+    """May look."""
+    write: Principals | None = None
+    """May look and change; None is the group of the socket."""
+
+
+class TcpTable(Table, frozen=True, kw_only=True):
+    """``[api.tcp]``: the API for clients that cannot speak to a unix socket. Off unless the table is there."""
+
+    listen: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z",
+            description='an address and a port, as "127.0.0.1:51680" or "[::1]:51680"',
+        ),
+    ] = "127.0.0.1:51680"
+    credentials_file: AbsolutePath
+    """Whose signatures count; in the format of AWS's shared credentials file."""
+    certificate: AbsolutePath | None = None
+    """PEM; with it, it is TLS that is spoken."""
+    key: AbsolutePath | None = None
+    """PEM; None where the file of the certificate has it too."""
+
+
 class ApiTable(Table, frozen=True, kw_only=True):
     """``[api]``: where the API listens and who may reach it."""
 
@@ -90,6 +125,14 @@ class ApiTable(Table, frozen=True, kw_only=True):
     ] = "0660"
     socket_group: Annotated[str | None, msgspec.Meta(description="the name of a group of this host")] = None
     """Group of the socket; None leaves it to the agent's own."""
+    request_timeout: Annotated[
+        float, msgspec.Meta(ge=0.1, le=3600, description="a number of seconds from 0.1 to 3600 (an hour)")
+    ] = 20.0
+    """For a client to send a request, head and body."""
+    max_connections: Annotated[int, msgspec.Meta(ge=1, le=10000, description="a whole number from 1 to 10000")] = 256
+    """Open at the same time, at each of the sockets."""
+    access: AccessTable = AccessTable()
+    tcp: TcpTable | None = None
 
     strict: Annotated[bool, msgspec.Meta(description="true or false")] = False
     """Refuse also what only ECS refuses."""
@@ -116,8 +159,17 @@ class Settings(Table, frozen=True, kw_only=True):
     history: HistoryTable = HistoryTable()
 
 
-TABLES: dict[str, type[Table]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-"""The tables of the file by name."""
+def _tables(of: type[Table], prefix: str = "") -> dict[str, type[Table]]:
+    found: dict[str, type[Table]] = {}
+    for field in msgspec.structs.fields(of):
+        for kind in (field.type, *get_args(field.type)):
+            if isinstance(kind, type) and issubclass(kind, Table):
+                found |= {prefix + field.name: kind, **_tables(kind, f"{prefix}{field.name}.")}
+    return found
+
+
+TABLES: dict[str, type[Table]] = _tables(Settings)
+"""The tables of the file by name, those within others as ``api.tcp``."""
 
 
 def load(
@@ -125,19 +177,21 @@ def load(
     *,
     state_dir: str | None = None,
     socket: str | None = None,
+    listen: str | None = None,
     environ: Mapping[str, str],
     uid: int,
 ) -> Settings:
     """The settings of an agent of user ``uid``.
 
-    ``path`` is ``--config``, which must exist; None means `default_file`, which need not. ``state_dir`` and ``socket``
-    are ``--state-dir`` and ``--socket``. Raises `ConfigError`, whose text names the place, what was found, and the fix.
+    ``path`` is ``--config``, which must exist; None means `default_file`, which need not. ``state_dir``, ``socket``
+    and ``listen`` are the options of those names. Raises `ConfigError`, whose text names the place, what was found, and
+    the fix.
     """
     file = default_file(environ, uid) if path is None else path
     tables = _read(file, missing_ok=path is None)
     for name, table in tables.items():
-        _check_table(file, name, table)
-    values: dict[str, dict[str, Any]] = {name: dict(tables.get(name, {})) for name in TABLES}
+        _check_table(file, name if "." not in name else json.dumps(name), table)  # ["api.tcp"] is not [api.tcp]
+    values: dict[str, dict[str, Any]] = {name: dict(tables.get(name, {})) for name in Settings.__struct_fields__}
     agent, api = values["agent"], values["api"]
     if state_dir:
         agent["state_dir"] = os.path.abspath(state_dir)
@@ -154,6 +208,11 @@ def load(
     elif uid == 0 and _group_exists(SYSTEM_GROUP):
         api["socket_group"] = SYSTEM_GROUP
     check_socket(api["socket"])
+    if listen:
+        _check_value("the command line", "--listen", listen, _field(TcpTable, "listen"))
+        api["tcp"] = {**api.get("tcp", {}), "listen": listen}
+    if "tcp" in api:
+        api["tcp"] = {"credentials_file": default_credentials(environ, uid), **api["tcp"]}
     return msgspec.convert(values, Settings)
 
 
@@ -169,6 +228,13 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
     if uid == 0:
         return SYSTEM_STATE_DIR
     return os.path.join(_user_dir(environ, uid, "XDG_STATE_HOME", ".local/state"), "supervisor")
+
+
+def default_credentials(environ: Mapping[str, str], uid: int) -> str:
+    """Where the keys of clients that come over TCP are kept unless configured: beside the default file."""
+    if uid == 0:
+        return SYSTEM_CREDENTIALS
+    return os.path.join(_user_dir(environ, uid, "XDG_CONFIG_HOME", ".config"), "supervisor/credentials")
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:
@@ -220,21 +286,30 @@ def _check_table(file: str, name: str, table: object) -> None:
         raise ConfigError(f"cannot use {file}: there is no {kind}; {_nearest(name, list(TABLES), '[{}]')}")
     if not isinstance(table, dict):
         raise ConfigError(f"cannot use {file}: {name} is {_show(table)}, and must be a table: [{name}]")
-    fields = {field.name: field.type for field in msgspec.structs.fields(TABLES[name])}
     for key, value in table.items():
-        if key not in fields:
+        if f"{name}.{key}" in TABLES:
+            _check_table(file, f"{name}.{key}", value)
+        elif key in TABLES[name].__struct_fields__:
+            _check_value(file, f"{name}.{key}", value, _field(TABLES[name], key))
+        else:
             raise ConfigError(f"cannot use {file}: there is no {name}.{key}; {_nearest_key(name, key)}")
-        try:
-            msgspec.convert(value, fields[key])
-        except msgspec.ValidationError as exc:
-            raise ConfigError(
-                f"cannot use {file}: {name}.{key} is {_show(value)}, and must be {_allowed(fields[key])}"
-            ) from exc
+
+
+def _field(table: type[Table], key: str) -> Any:
+    return next(field.type for field in msgspec.structs.fields(table) if field.name == key)
+
+
+def _check_value(file: str, name: str, value: object, kind: Any) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"cannot use {file}: {name} is {_show(value)}, and must be {_allowed(kind)}") from exc
 
 
 def _allowed(kind: Any) -> str:
-    """The description beside a field's type."""
-    return next(str(each.description) for each in get_args(kind)[1:] if isinstance(each, msgspec.Meta))
+    """The description beside a field's type, or beside what it may be instead of None."""
+    described = [each.description for each in get_args(kind) if isinstance(each, msgspec.Meta)]
+    return str(described[0]) if described else _allowed(get_args(kind)[0])
 
 
 def _nearest_key(table: str, key: str) -> str:

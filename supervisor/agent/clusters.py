@@ -77,7 +77,7 @@ class ClusterService(World):
             return self._shown(deleted, live)
 
         shown = await self._engine.submit(delete)
-        _log.info("cluster_deleted", cluster=name, by_uid=caller.uid)
+        _log.info("cluster_deleted", cluster=name, **caller.facts)
         return {"cluster": shown}
 
     def _shown(self, cluster: Cluster, live: Mapping[str, Task], include: Collection[str] = ()) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class DefinitionService(World):
             return definition
 
         definition = await self._engine.submit(deregister)
-        _log.info("task_definition_deregistered", family=family, revision=revision, by_uid=caller.uid)
+        _log.info("task_definition_deregistered", family=family, revision=revision, **caller.facts)
         return {"taskDefinition": shapes.render_definition(definition)}
 
     async def delete_task_definitions(self, request: requests.DeleteTaskDefinitions, caller: Caller) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class DefinitionService(World):
 
         reply = await self._engine.submit(delete)
         arns = [one["taskDefinitionArn"] for one in reply["taskDefinitions"]]
-        _log.info("task_definitions_deleted", task_definitions=arns, by_uid=caller.uid)
+        _log.info("task_definitions_deleted", task_definitions=arns, **caller.facts)
         return reply
 
 

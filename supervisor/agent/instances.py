@@ -67,7 +67,7 @@ class InstanceService(World):
             return self._answer(asked, names, instance, draft.live())
 
         reply = await self._engine.submit(update)
-        _log.info("container_instance_state_asked", status=status, by_uid=caller.uid, by_pid=caller.pid)
+        _log.info("container_instance_state_asked", status=status, **caller.facts)
         return reply
 
     def _answer(

@@ -136,7 +136,7 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
 
         task = await self._engine.submit(stop)
         asked = {} if timeout is None else {"timeout": timeout}
-        _log.info("stop_requested", task=task_id, reason=reason, **asked, by_uid=caller.uid, by_pid=caller.pid)
+        _log.info("stop_requested", task=task_id, reason=reason, **asked, **caller.facts)
         return {"task": shapes.render_task(task)}
 
     async def describe_tasks(self, request: requests.DescribeTasks, _: Caller) -> dict[str, Any]:

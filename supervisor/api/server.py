@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,12 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Receive, Scope, Send
 
 from supervisor import __version__, shapes
-from supervisor.agent.caller import Caller
 from supervisor.agent.service import Service
-from supervisor.api.actions import ACTIONS
+from supervisor.api import sigv4
+from supervisor.api.actions import ACTIONS, Access
+from supervisor.api.door import Connection, Door
+from supervisor.api.guards import Known
 from supervisor.errors import ClientError, SupervisorError, UnknownOperationError
 from supervisor.log import get_logger
 from supervisor.shapes.requests import DescribeTasks
@@ -37,33 +38,28 @@ _KEEP_ALIVE = 15.0
 _log = get_logger("api")
 
 
-class Protocol(H11Protocol):
-    """HTTP/1.1 that knows its peer: ``scope["client"]`` is (uid, pid) on a unix socket."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Ask the kernel who connected, once."""
-        super().connection_made(transport)
-        sock = transport.get_extra_info("socket")
-        if sock.family == socket.AF_UNIX:
-            pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            self.client = (str(uid), pid)
+Look = Callable[[Request], Awaitable[Response]]
 
 
-def application(service: Service) -> Starlette:
+def application(service: Service, account: str) -> Starlette:
     """The ASGI application."""
 
     async def operate(request: Request) -> Response:
         body = await read_body(request)
+        known = _identify(request, body)
         operation = _operation(request)
+        action = ACTIONS.get(operation)
+        # Whoever may do nothing is not told either what there is.
+        caller = known.check(Access.READ if action is None else action.access, f"ecs:{operation}", account)
         asked = shapes.parse_request(operation, body)
-        action = ACTIONS[operation]
+        action = ACTIONS[operation]  # whatever else was asked for has been refused
         # A header that is there twice has two values, and is refused as what it says then.
         extra = {
             argument: ", ".join(values)
             for header, argument in action.headers.items()
             if (values := request.headers.getlist(header))
         }
-        return _reply(await action.handler(service, asked, _caller(request), **extra))
+        return _reply(await action.handler(service, asked, caller, **extra))
 
     async def watch(request: Request) -> Response:
         query = request.query_params
@@ -81,12 +77,22 @@ def application(service: Service) -> Starlette:
     async def health(_: Request) -> Response:
         return _reply({"status": "ok", "version": __version__})
 
+    def guarded(name: str, look: Look) -> Look:
+        async def check_and_look(request: Request) -> Response:
+            _identify(request, await read_body(request)).check(Access.READ, f"supervisor:{name}", account)
+            return await look(request)
+
+        return check_and_look
+
+    looks: dict[str, tuple[str, Look]] = {
+        "/v1/tasks/watch": ("WatchTasks", watch),
+        "/v1/events": ("ReadEvents", events),
+        "/v1/health": ("GetHealth", health),
+    }
     return Starlette(
         routes=[
             Route("/", operate, methods=["POST"]),
-            Route("/v1/tasks/watch", watch, methods=["GET"]),
-            Route("/v1/events", events, methods=["GET"]),
-            Route("/v1/health", health, methods=["GET"]),
+            *[Route(path, guarded(name, look), methods=["GET"]) for path, (name, look) in looks.items()],
         ],
         exception_handlers={
             SupervisorError: _refuse,
@@ -97,11 +103,35 @@ def application(service: Service) -> Starlette:
     )
 
 
+async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application of a connection that is one too many. AWS's clients try again after a 503."""
+    reply = _reply(shapes.render_error(OverloadedError()), OverloadedError.http_status, {"connection": "close"})
+    await reply(scope, receive, send)
+
+
+def _identify(request: Request, body: bytes) -> Known:
+    """Who sent this, as the door of its connection knows it."""
+    scope = request.scope
+    path, query = (scope[key].decode("latin-1") for key in ("raw_path", "query_string"))
+    sent = sigv4.Request(request.method, path, query, scope["headers"], body)
+    known: Known = request.state.identify(sent)
+    return known
+
+
 def _operation(request: Request) -> str:
     target = request.headers.get("x-amz-target", "")
     if not target.startswith(TARGET_PREFIX):
         raise UnknownOperationError(f"cannot tell the operation: X-Amz-Target must be {TARGET_PREFIX}<Operation>")
     return target.removeprefix(TARGET_PREFIX)
+
+
+class OverloadedError(SupervisorError):
+    """More connections than ``max_connections``."""
+
+    http_status = 503
+
+    def __init__(self) -> None:
+        super().__init__("cannot serve more connections: close some, or raise api.max_connections in the configuration")
 
 
 class BodyTooLargeError(ClientError):
@@ -116,11 +146,6 @@ async def read_body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise BodyTooLargeError(f"cannot take the body: at most {MAX_BODY} bytes are allowed")
     return bytes(body)
-
-
-def _caller(request: Request) -> Caller:
-    assert request.client is not None, "every listening socket is a unix socket"
-    return Caller(int(request.client.host), request.client.port)
 
 
 def _reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -170,13 +195,13 @@ async def _fail(request: Request, error: Exception) -> Response:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves signals to the keeper, and tells when it serves."""
+    """uvicorn that has doors, leaves signals to the keeper, and tells when it serves."""
 
-    def __init__(self, app: Starlette, serving: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, app: Starlette, doors: Sequence[Door], serving: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Protocol,
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 loop="asyncio",
@@ -188,6 +213,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        self._doors = doors
         self._serving = serving
         self._ended = asyncio.Event()
 
@@ -205,6 +231,16 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept."""
-        await super().startup(sockets)
+        """Open the doors; there are no other sockets."""
+        await self.lifespan.startup()
+        self.servers = list(self._doors)  # type: ignore[arg-type]  # all that is asked of them is to close
+        for door in self._doors:
+            door.open(self._connect)
+        self.started = True
         self._serving()
+
+    def _connect(self, door: Door, one_too_many: bool) -> Connection:
+        connection = Connection(self.config, self.server_state, door)
+        if one_too_many:
+            connection.app = overloaded
+        return connection

@@ -34,12 +34,17 @@ def command(name: str) -> click.Command:
                 metavar="PATH",
                 help="The unix socket to listen on; overrides SUPERVISOR_SOCKET and `api.socket`.",
             ),
+            click.Option(
+                ["--listen"],
+                metavar="HOST:PORT",
+                help="Listen on loopback TCP too, for signed requests (aws CLI, boto3); overrides `api.tcp.listen`.",
+            ),
         ],
     )
 
 
-def run(config: str | None, state_dir: str | None, socket: str | None) -> None:
+def run(config: str | None, state_dir: str | None, socket: str | None, listen: str | None) -> None:
     """Hand over to the daemon, which does not return; ``ConfigError`` if it is told something wrong."""
     from supervisor.daemon import start
 
-    start(config, state_dir, socket)
+    start(config, state_dir, socket, listen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import sys
@@ -21,6 +22,7 @@ from supervisor.api.inside import application as inside_application
 from supervisor.api.server import Server, application
 from supervisor.clock import SystemClock
 from supervisor.config import Settings
+from supervisor.daemon import doors
 from supervisor.daemon.start import AGENT_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.posix.service import Stderr
@@ -66,20 +68,23 @@ class Agent:
         assert isinstance(listed, wire.Listed), "nothing else comes before hello"
         await engine.recover(listed.runs)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
-        servers = {"api": Server(application(service), serving=lambda: link.send(wire.Hello(wire.VERSION)))}
-        if inside is not None:
-            servers["inside"] = Server(inside_application(Inside(engine, self._store, self._clock, inside)))
         agent = self._settings.agent
+        api = doors.api_doors(self._settings, self._clock, self._listeners)
+        hello = functools.partial(link.send, wire.Hello(wire.VERSION))
+        servers = [Server(application(service, agent.account), api, serving=hello)]
+        if inside is not None:
+            door = doors.inside_door(self._settings, self._listeners)
+            servers.insert(0, Server(inside_application(Inside(engine, self._store, self._clock, inside)), [door]))
         try:
             async with asyncio.TaskGroup() as group:
-                serving = [group.create_task(each.serve([self._listeners[name]])) for name, each in servers.items()]
+                serving = [group.create_task(each.serve()) for each in servers]
                 keep_days = self._settings.history.keep_days
                 others = [
                     group.create_task(engine.run()),
                     group.create_task(history.prune(engine, self._clock, keep_days, f"{agent.state_dir}/logs")),
                 ]
                 await self._follow_keeper(link, engine)
-                for server in servers.values():
+                for server in servers:
                     server.end()
                 await asyncio.wait(serving)
                 for task in others:

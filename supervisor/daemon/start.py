@@ -12,9 +12,11 @@ import sys
 from typing import NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from supervisor import config
-from supervisor.config import Settings
+from supervisor.config import Settings, TcpTable
+from supervisor.daemon import doors
 from supervisor.errors import SupervisorError
 from supervisor.keeper import settings as keeper
 from supervisor.posix import process, service
@@ -23,20 +25,24 @@ AGENT_VARIABLE = "SUPERVISOR_AGENT"
 """Carries the agent's settings, as JSON, through the keeper."""
 
 LISTENERS_VARIABLE = "SUPERVISOR_LISTENERS"
-"""Names the listening sockets that the agent is handed, in their order: ``api``, ``inside``."""
+"""Names the listening sockets that the agent is handed, in their order: ``api``, ``tcp``, ``inside``."""
 
 _LISTEN_FDS_START = 3
 
 
-def start(config_path: str | None, state_dir: str | None, socket_path: str | None) -> NoReturn:
+def start(config_path: str | None, state_dir: str | None, socket_path: str | None, listen: str | None) -> NoReturn:
     """Become the keeper. ``ConfigError`` for wrong settings, ``SupervisorError`` where the host refuses."""
     _open_standard_streams()
-    settings = config.load(config_path, state_dir=state_dir, socket=socket_path, environ=os.environ, uid=os.geteuid())
+    settings = config.load(
+        config_path, state_dir=state_dir, socket=socket_path, listen=listen, environ=os.environ, uid=os.geteuid()
+    )
+    settings = replace(settings, api=doors.checked(settings.api))
     directory = settings.agent.state_dir
     lock = _own(directory)
     activated = _is_activated()
-    listener = _LISTEN_FDS_START if activated else _listen(settings)
-    listeners = {"api": listener}
+    listeners = {"api": _LISTEN_FDS_START if activated else _listen(settings)}
+    if settings.api.tcp is not None:
+        listeners["tcp"] = _listen_tcp(settings.api.tcp)
     if settings.tasks.metadata:
         listeners["inside"] = _listen_inside(directory)
     for fd in (lock, *listeners.values()):
@@ -97,3 +103,12 @@ def _listen_inside(directory: str) -> int:
         return service.listen_loopback(f"{directory}/metadata-port").detach()
     except OSError as exc:
         raise SupervisorError(f"cannot listen on 127.0.0.1: {exc.strerror}; see metadata in [tasks]") from None
+
+
+def _listen_tcp(table: TcpTable) -> int:
+    try:
+        return service.listen_tcp(*doors.address(table)).detach()
+    except OSError as exc:
+        raise SupervisorError(
+            f"cannot listen on {table.listen}: {exc.strerror}; see --listen and api.tcp.listen"
+        ) from None

@@ -91,6 +91,19 @@ def _read_port(path: str) -> int:
     return 0
 
 
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """A socket that listens on that address (a literal one); port 0 is one that the kernel chooses."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 class Stderr:
     """Lines to standard error that never make the writer wait: what a full pipe or terminal does not take is dropped.
 

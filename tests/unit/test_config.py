@@ -3,12 +3,14 @@ from __future__ import annotations
 import configparser
 import grp
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import tomli
+from msgspec.structs import replace
 
 from supervisor import config
 from supervisor.errors import ConfigError
@@ -125,8 +127,22 @@ def test_the_group_of_roots_socket(groups: set[str], file: Callable[[str], str])
     assert config.load(path, environ={}, uid=0).api.socket_group == "ops"
 
 
+def test_tcp_is_off_unless_asked_for(file: Callable[[str], str]) -> None:
+    assert config.load(file(""), environ={}, uid=0).api.tcp is None
+    table = config.load(file("[api.tcp]"), environ={}, uid=0).api.tcp
+    assert table == config.TcpTable(listen="127.0.0.1:51680", credentials_file="/etc/supervisor/credentials")
+    table = config.load(file(""), listen="[::1]:7", environ=USER, uid=7).api.tcp
+    assert table == config.TcpTable(listen="[::1]:7", credentials_file="/home/ada/.config/supervisor/credentials")
+    path = file('[api.tcp]\nlisten = "127.0.0.1:1"\ncredentials_file = "/keys"')
+    table = config.load(path, listen="localhost:2", environ={}, uid=0).api.tcp
+    assert table == config.TcpTable(listen="localhost:2", credentials_file="/keys")
+    with pytest.raises(ConfigError, match='cannot use the command line: --listen is "7", and must be an address and'):
+        config.load(path, listen="7", environ={}, uid=0)
+
+
 def test_settings_survive_json(file: Callable[[str], str]) -> None:
-    path = file('[agent]\nshutdown_timeout = 1.5\n[tasks]\nallowed_users = ["ada", "bob"]')
+    access = '[api.tcp]\n[api.access]\nread = ["@ops"]\n'
+    path = file(access + '[agent]\nshutdown_timeout = 1.5\n[tasks]\nallowed_users = ["ada", "bob"]')
     settings = config.load(path, environ={}, uid=0)
     assert settings.tasks.allowed_users == ("ada", "bob")
     assert msgspec.json.decode(msgspec.json.encode(settings), type=config.Settings) == settings
@@ -142,9 +158,18 @@ def test_settings_survive_json(file: Callable[[str], str]) -> None:
         ("[stop]\nkeep_days = 1", "there is no stop.keep_days; did you mean history.keep_days?"),
         ("[stop]\nfrobnicate = 1", "there is no stop.frobnicate; known are stop.timeout"),
         ("[agnt]", "there is no [agnt]; did you mean [agent]?"),
-        ("port = 80", "there is no port; known are [agent], [stop], [tasks], [api], [history]"),
+        ("port = 80", "there is no port; known are [agent], [stop], [tasks], [api], [api.access]"),
         ('[agent]\ntasks_dir = "/x"', "there is no agent.tasks_dir; did you mean agent.state_dir?"),
-        ('[api.tcp]\nlisten = "127.0.0.1:1"', "there is no api.tcp; known are api.socket, "),
+        ("[api.tcp]\nport = 1", "there is no api.tcp.port; known are api.tcp.listen, "),
+        ('["api.tcp"]\nport = 1', 'there is no ["api.tcp"]; did you mean [api.tcp]?'),
+        ("[api]\ntcp = 1", "api.tcp is 1, and must be a table: [api.tcp]"),
+        ('[api.tcp]\nlisten = "51680"', 'api.tcp.listen is "51680", and must be an address and a port, as "127.0.0'),
+        ('[api.tcp]\nlisten = "host:1"', 'api.tcp.listen is "host:1", and must be an address and a port'),
+        ('[api.tcp]\nkey = "key.pem"', 'api.tcp.key is "key.pem", and must be an absolute path'),
+        ('[api.access]\nread = "ada"', 'api.access.read is "ada", and must be a list of users ("alice", "1001") and'),
+        ('[api.access]\nwrite = ["@"]', 'api.access.write is ["@"], and must be a list of users'),
+        ("[api]\nmax_connections = 0", "api.max_connections is 0, and must be a whole number from 1 to 10000"),
+        ("[api]\nrequest_timeout = 0", "api.request_timeout is 0, and must be a number of seconds from 0.1 to 3600"),
         ("agent = 1", "agent is 1, and must be a table: [agent]"),
         ('[stop]\ntimeout = "soon"', 'stop.timeout is "soon", and must be a number of seconds from 0 to 86400'),
         ("[stop]\ntimeout = -1", "stop.timeout is -1, and must be a number of seconds from 0 to 86400"),
@@ -203,16 +228,38 @@ def test_a_socket_path_that_the_kernel_cannot_hold() -> None:
 
 
 def test_the_shipped_file_changes_nothing() -> None:
-    assert tomli.loads(SHIPPED.read_text()) == {name: {} for name in config.TABLES}
+    tables: dict[str, Any] = {name: {} for name in config.Settings.__struct_fields__}
+    assert tomli.loads(SHIPPED.read_text()) == tables | {"api": {"access": {}}}
 
 
 def test_the_shipped_file_shows_every_key_with_its_default(groups: set[str], file: Callable[[str], str]) -> None:
     groups.add("supervisor")
-    shown = re.sub(r"^#(\w+ = )", r"\1", SHIPPED.read_text(), flags=re.MULTILINE)
-    keys = {f"{table}.{key}" for table, keys in tomli.loads(shown).items() for key in keys}
-    known = {f"{table}.{key}" for table, kind in config.TABLES.items() for key in kind.__struct_fields__}
-    assert keys == known
-    assert config.load(file(shown), environ={}, uid=0) == config.load(file(""), environ={}, uid=0)
+    shown = re.sub(r"^#(\w+ = |\[)", r"\1", SHIPPED.read_text(), flags=re.MULTILINE)
+    known = {
+        f"{table}.{key}"
+        for table, kind in config.TABLES.items()
+        for key in kind.__struct_fields__
+        if f"{table}.{key}" not in config.TABLES
+    }
+    assert set(keys_of(tomli.loads(shown))) == known
+    settings, defaults = config.load(file(shown), environ={}, uid=0), config.load(file("[api.tcp]"), environ={}, uid=0)
+    # The values of these are examples: what they stand for when left out cannot be written.
+    pems = {"certificate": "/etc/supervisor/certificate.pem", "key": "/etc/supervisor/key.pem"}
+    assert defaults.api.tcp is not None
+    assert settings == replace(
+        defaults,
+        api=replace(
+            defaults.api, access=config.AccessTable(write=("@supervisor",)), tcp=replace(defaults.api.tcp, **pems)
+        ),
+    )
+
+
+def keys_of(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
 
 
 def test_systemd_waits_longer_than_the_agent_takes() -> None:

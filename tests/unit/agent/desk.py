@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from supervisor import config, wire
-from supervisor.agent.caller import Caller
+from supervisor.agent.caller import HostUser
 from supervisor.agent.engine import Engine
 from supervisor.agent.service import Service
 from supervisor.agent.world import establish
@@ -61,7 +61,7 @@ class Desk:
     async def call(self, operation: str, **members: Any) -> Json:
         """The operation, from the bytes of its body to a reply that ECS's model knows."""
         request = parse_request(operation, json.dumps(members).encode())
-        reply = await ACTIONS[operation].handler(self.service, request, Caller(0, 1))
+        reply = await ACTIONS[operation].handler(self.service, request, HostUser(0, 1))
         assert_matches(operation, "output", reply)
         decoded: Json = json.loads(json.dumps(reply))
         return decoded

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.agent.caller import Caller
+from supervisor.agent.caller import HostUser
 from supervisor.api.actions import ACTIONS
 from supervisor.errors import ClientError
 from supervisor.shapes import OPERATIONS, parse_request
@@ -60,7 +60,7 @@ def test_any_input_is_answered(tell: Tell, operation: str) -> None:
             body = json.dumps(some(shape, chance)).encode()
             try:
                 request = parse_request(operation, body)
-                reply = await ACTIONS[operation].handler(desk.service, request, Caller(0, 1))
+                reply = await ACTIONS[operation].handler(desk.service, request, HostUser(0, 1))
             except ClientError:
                 continue
             assert_matches(operation, "output", reply)

@@ -35,7 +35,7 @@ def two_tasks(agent: FakeAgent) -> None:
 
 
 def test_commands_and_options() -> None:
-    assert suggested("st") == ["stop-task"]
+    assert suggested("st") == ["start-task", "stop-task"]
     assert suggested("wait tasks") == ["tasks-running", "tasks-stopped"]
     assert "--force" in suggested("stop-task ")
     assert suggested("stop-task --ti") == ["--timeout"]

@@ -187,8 +187,8 @@ class TestAgent:
         """A daemon that keeps how it was started."""
         calls: list[tuple[str | None, ...]] = []
 
-        def start(config_path: str | None, state_dir: str | None, socket: str | None) -> None:
-            calls.append((config_path, state_dir, socket))
+        def start(*options: str | None) -> None:
+            calls.append(options)
             if error is not None:
                 raise error
 
@@ -201,8 +201,9 @@ class TestAgent:
         calls = self.start(monkeypatch)
         monkeypatch.setenv("SUPERVISOR_SOCKET", "/env.sock")
         assert run("agent").status == 0
-        assert run("agent", "--config", "c", "--state-dir", "d", "--socket", "s").status == 0
-        assert calls == [(None, None, None), ("c", "d", "s")]
+        line = ["--config", "c", "--state-dir", "d", "--socket", "s", "--listen", "l"]
+        assert run("agent", *line).status == 0
+        assert calls == [(None, None, None, None), ("c", "d", "s", "l")]
 
     def test_a_wrong_configuration_is_wrong_usage(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         self.start(monkeypatch, ConfigError("cannot use agent.toml: unknown key"))
