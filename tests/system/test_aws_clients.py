@@ -21,11 +21,11 @@ import boto3
 import botocore.config
 import pytest
 from botocore.exceptions import ClientError
-from tests.system.conftest import StartDaemon, cannot_test
-from tests.system.daemon import FACTOR, SUPERVISOR, Daemon, Json
 
 from tests.conformance import assert_is
 from tests.conftest import PATIENCE
+from tests.system.conftest import StartDaemon, cannot_test
+from tests.system.daemon import FACTOR, SUPERVISOR, Daemon, Json
 
 pytestmark = pytest.mark.system
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.system.conftest import StartDaemon, cannot_test
-from tests.system.daemon import FACTOR, SOON, Daemon
 
 from tests.conftest import PATIENCE
+from tests.system.conftest import StartDaemon, cannot_test
+from tests.system.daemon import FACTOR, SOON, Daemon
 
 pytestmark = pytest.mark.system
 
