@@ -17,6 +17,7 @@ from supervisor.agent.engine import Engine
 from supervisor.lifecycle import StopRequested
 from supervisor.model import StopCode, Task
 from supervisor.store import Store
+from tests.conftest import PATIENCE
 from tests.fake_clock import FakeClock
 from tests.unit.shapes.samples import TASK_ID, register, run
 
@@ -36,7 +37,8 @@ def live(store: Store, story: Callable[[Engine], Awaitable[Any]]) -> Any:
         engine = Engine(store, FakeClock(), lambda _: None)
         running = asyncio.ensure_future(engine.run())
         try:
-            return await story(engine)
+            async with asyncio.timeout(PATIENCE):  # an event that never comes is a failure, and no hang
+                return await story(engine)
         finally:
             running.cancel()
 
