@@ -45,15 +45,18 @@ class Door:
 
     def __init__(
         self,
+        purpose: str,
         sock: socket.socket,
         guard: Guard,
         request_timeout: float,
         max_connections: int,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        """``purpose``: whom it is for, in log lines (``api``, ``tcp``, ``inside``)."""
         self.guard = guard
         self.request_timeout = request_timeout
         self.connections: set[Connection] = set()
+        self._purpose = purpose
         self._sock = sock
         self._max_connections = max_connections
         self._tls = tls
@@ -67,7 +70,7 @@ class Door:
         self._sock.setblocking(False)
         self._accepting = asyncio.ensure_future(self._accept(make))
         self._accepting.add_done_callback(lambda _: self._sock.close())
-        _log.info("door_opened", door=self._name, tls=self._tls is not None)
+        _log.info("door_opened", purpose=self._purpose, door=self._name, tls=self._tls is not None)
 
     def close(self) -> None:
         """Accept no more. What has come in stays."""

@@ -63,7 +63,7 @@ class Site:
     def opened(self, daemon: Daemon) -> Site:
         """With the address that the kernel chose."""
         self.daemon = daemon
-        (door,) = [line for line in daemon.logged("door_opened") if not line["door"].startswith("/")]
+        (door,) = daemon.logged("door_opened", purpose="tcp")
         self.endpoint = f"{'https' if door['tls'] else 'http'}://{door['door']}"
         return self
 

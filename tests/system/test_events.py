@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+
 from tests.system.daemon import REPOSITORY, SUPERVISOR, Daemon, Json
 
 pytestmark = pytest.mark.system

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.process.observed import Process
-from tests.system.daemon import Daemon, Json
 
 from supervisor.posix import proc
 from tests.conformance import assert_matches
+from tests.process.observed import Process
+from tests.system.daemon import Daemon, Json
 
 pytestmark = pytest.mark.system
 

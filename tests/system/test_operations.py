@@ -9,12 +9,12 @@ import socket
 from typing import Any
 
 import pytest
-from tests.system.daemon import Daemon, Json
 
 import supervisor
 from supervisor.cli.failures import AgentRefused
 from supervisor.shapes.parse import OTHER_OPERATIONS
 from tests.conformance import assert_matches
+from tests.system.daemon import Daemon, Json
 
 pytestmark = pytest.mark.system
 

@@ -8,11 +8,11 @@ import re
 import time
 
 import pytest
-from tests.system.daemon import SOON, Daemon, Json
 
 from supervisor.cli.client import Client, Connection
 from supervisor.cli.failures import AgentRefused
 from tests.conftest import PATIENCE
+from tests.system.daemon import SOON, Daemon, Json
 
 pytestmark = pytest.mark.system
 
