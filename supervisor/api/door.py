@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from supervisor.api.guards import Guard
+from supervisor.config import ApiTable
 from supervisor.log import get_logger
 from supervisor.posix import peer
 
@@ -48,17 +49,16 @@ class Door:
         purpose: str,
         sock: socket.socket,
         guard: Guard,
-        request_timeout: float,
-        max_connections: int,
+        limits: ApiTable,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """``purpose``: whom it is for, in log lines (``api``, ``tcp``, ``inside``)."""
         self.guard = guard
-        self.request_timeout = request_timeout
+        self.request_timeout = limits.request_timeout
         self.connections: set[Connection] = set()
         self._purpose = purpose
         self._sock = sock
-        self._max_connections = max_connections
+        self._max_connections = limits.max_connections
         self._tls = tls
         self._arriving: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None

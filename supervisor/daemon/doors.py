@@ -58,11 +58,11 @@ def api_doors(settings: Settings, clock: Clock, listeners: Mapping[str, socket.s
     """Every door to the API that is configured; a certificate gone wrong closes the one to TCP, and no other."""
     api = settings.api
     guard = SocketGuard(Rights(api.access, _group_of(listeners["api"], api)))
-    doors = [Door("api", listeners["api"], guard, api.request_timeout, api.max_connections)]
+    doors = [Door("api", listeners["api"], guard, api)]
     if api.tcp is not None:
         signed = SignatureGuard(credentials.CredentialsFile(api.tcp.credentials_file), settings.agent.region, clock)
         try:
-            doors.append(Door("tcp", listeners["tcp"], signed, api.request_timeout, api.max_connections, _tls(api.tcp)))
+            doors.append(Door("tcp", listeners["tcp"], signed, api, _tls(api.tcp)))
         except ConfigError as exc:
             _log.error("door_not_opened", door=api.tcp.listen, error=str(exc))
             listeners["tcp"].close()
@@ -71,8 +71,7 @@ def api_doors(settings: Settings, clock: Clock, listeners: Mapping[str, socket.s
 
 def inside_door(settings: Settings, listeners: Mapping[str, socket.socket]) -> Door:
     """The door for the processes of tasks. Who comes in by it is known by the address that they ask for."""
-    api = settings.api
-    return Door("inside", listeners["inside"], AddressGuard(), api.request_timeout, api.max_connections)
+    return Door("inside", listeners["inside"], AddressGuard(), settings.api)
 
 
 def _group_of(sock: socket.socket, api: ApiTable) -> int:
