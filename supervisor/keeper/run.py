@@ -253,13 +253,19 @@ class Runs:
         self._set_plan(run, plan)
         for order in orders:
             assert isinstance(order, stopping.Signal), "kills are given by the clock alone"
-            if order.whom is stopping.Whom.GROUP:
-                reached = self._tracking.signal(run, order.signum)
-            else:
-                self._tracking.thaw(run)
-                reached = [run.pid] if process.send(run.pidfd, order.signum) else []
-                process.send(run.pidfd, signal.SIGCONT)
+            try:
+                reached = self._signal(run, order)
+            except OSError:  # no descriptor left to look with: the deadline stands all the same
+                reached = []
             self._tell_signalled(run, order.signum, order.whom, reached)
+
+    def _signal(self, run: Run, order: stopping.Signal) -> list[int]:
+        if order.whom is stopping.Whom.GROUP:
+            return self._tracking.signal(run, order.signum)
+        self._tracking.thaw(run)
+        reached = process.send(run.pidfd, order.signum)
+        process.send(run.pidfd, signal.SIGCONT)
+        return [run.pid] if reached else []
 
     def _tell_signalled(self, run: Run, signum: int, whom: stopping.Whom, pids: list[int]) -> None:
         deadline, window = run.plan.deadline, run.plan.length
