@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import pwd
 import resource
@@ -15,6 +16,13 @@ from supervisor.posix import proc
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+_SIGNALS_OF_LIBC = (32, 33)
+_RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "ppc64le": 173, "s390x": 174, "armv7l": 174}
+"""The number of ``rt_sigaction(2)`` by machine."""
+_DEFAULT_ACTION = bytes(64)
+"""At least a ``struct sigaction`` of the kernel, all zero: SIG_DFL, no flags."""
+_SIGNAL_SET_SIZE = 8
 
 RLIMIT_LOCKS = 10
 """Unused by the kernel since Linux 2.4.25, kept over fork and exec, readable by all in ``/proc/PID/limits``."""
@@ -169,9 +177,13 @@ def send_identified(pid: int, start_time: int, *signums: int) -> bool:
         os.close(pidfd)
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
+    if _libc().prctl(option, value, 0, 0, 0) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, os.strerror(errno))
 
@@ -204,8 +216,12 @@ def reset_signals() -> None:
     """Every disposition as the kernel made it, nothing blocked. What was pending takes effect now."""
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP):
-            with contextlib.suppress(OSError, ValueError):  # real-time signals that libc keeps for itself
+            with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
+    # libc keeps the first two real-time signals to itself and does not reset them; ignored, they stay so over exec.
+    system_call = _RT_SIGACTION.get(os.uname().machine)
+    for hidden in _SIGNALS_OF_LIBC if system_call is not None else ():
+        _libc().syscall(system_call, hidden, _DEFAULT_ACTION, None, _SIGNAL_SET_SIZE)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
