@@ -35,17 +35,29 @@ LISTENERS_FD = 4
 
 
 def main() -> int:
-    """The exit status of the agent: 0 only at the end of a drain."""
+    """Returns 0 at the end of a drain; every other end of the agent has status 1."""
     settings = msgspec.json.decode(os.environ.pop(AGENT_VARIABLE), type=Settings)
     names = os.environ.pop(LISTENERS_VARIABLE).split()
     listeners = {name: socket.socket(fileno=LISTENERS_FD + number) for number, name in enumerate(names)}
     log.configure(cast("TextIO", Stderr()))  # a reader that has stopped reading must not stop the API
+    asyncio.run(_live(settings, listeners))
+    return 0
+
+
+async def _live(settings: Settings, listeners: dict[str, socket.socket]) -> None:
+    """One life of the agent. A failure ends the process here and now.
+
+    Unwound, the loop would answer each request under way with an error that is not ECS's; broken off, a caller asks
+    the next agent.
+    """
     try:
-        asyncio.run(Agent(settings, listeners).run())
+        await Agent(settings, listeners).run()
     except SupervisorError as exc:
         log.get_logger("agent").error("agent_failed", error=str(exc))
-        return 1
-    return 0
+        os._exit(1)
+    except Exception:  # noqa: BLE001  a bug of ours: the keeper starts another agent
+        log.get_logger("agent").exception("agent_failed")
+        os._exit(1)
 
 
 class Agent:

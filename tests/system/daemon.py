@@ -38,6 +38,8 @@ SOON = 1.5 * FACTOR
 """Seconds within which what is due at once must have happened, also on a loaded machine."""
 AMPLE = 60
 """A stop timeout, seconds, for those that must not use it up: who comes near it hangs, and the test fails."""
+MS = 0.001
+"""Stamps are rounded to it, so that the distance of two can be so much too short."""
 
 REPOSITORY = Path(supervisor.__file__).parents[1]
 WORKLOADS = REPOSITORY / "tests/workloads"
