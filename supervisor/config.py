@@ -238,7 +238,7 @@ def default_credentials(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:
-    """Where an agent of user ``uid`` listens if no file says otherwise; clients look there too.
+    """Where an agent of user ``uid`` listens if no file says otherwise.
 
     ``SUPERVISOR_SOCKET``, else ``/run/supervisor/supervisor.sock`` for root and ``$XDG_RUNTIME_DIR/supervisor/…`` for
     others; where a session without a runtime directory is (cron, a container), the default state directory.
@@ -251,6 +251,14 @@ def default_socket(environ: Mapping[str, str], uid: int) -> str:
     if runtime.startswith("/"):  # the XDG specification has relative ones ignored
         return os.path.join(runtime, "supervisor/supervisor.sock")
     return os.path.join(default_state_dir(environ, uid), "supervisor.sock")
+
+
+def find_socket(environ: Mapping[str, str], uid: int) -> str:
+    """Where a client of user ``uid`` looks for an agent: at its own user's, and if there is none at the system's."""
+    own = default_socket(environ, uid)
+    if environ.get("SUPERVISOR_SOCKET") or os.path.exists(own) or not os.path.exists(SYSTEM_SOCKET):
+        return own
+    return SYSTEM_SOCKET
 
 
 def check_socket(path: str) -> None:

@@ -76,7 +76,7 @@ def _narrate_container(old: Container | None, new: Container, facts: dict[str, A
         code = new.exit.exit_code if new.exit is not None else None
         level = "info" if new.reason is None else "warning"
         yield level, "container_stopped", {**facts, "exit_code": code, "reason": new.reason}
-    elif new.reason is not None and old is not None and new.reason != old.reason:
+    elif new.reason is not None and old is not None and new.reason != old.reason and new.exit == old.exit:
         yield "warning", "container_not_dying", {**facts, "reason": new.reason}
 
 

@@ -7,7 +7,7 @@ import os
 
 import click
 
-from supervisor.config import default_socket
+from supervisor.config import find_socket
 
 from .client import Client
 from .group import Command
@@ -49,6 +49,6 @@ def run(follow: bool, after: str | None, since: str | None, task: str | None, so
     if after is not None and since is not None:
         raise click.UsageError("'--after' and '--since' both say where to begin; give one", click.get_current_context())
     query = {name: text for name, text in (("after", after), ("since", since), ("task", task)) if text is not None}
-    client = Client(socket or default_socket(os.environ, os.geteuid()))
+    client = Client(socket or find_socket(os.environ, os.geteuid()))
     for event in client.events(follow=follow, **query):
         print_line(json.dumps(event))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.config import default_socket
+from supervisor.config import find_socket
 
 from .client import Client
 from .failures import CommandError
@@ -28,7 +28,7 @@ Body = dict[str, Any]
 
 def socket_of(ctx: click.Context) -> str:
     """The agent's socket as the line so far, or the environment, has it."""
-    return ctx.params.get("socket") or default_socket(os.environ, os.geteuid())
+    return ctx.params.get("socket") or find_socket(os.environ, os.geteuid())
 
 
 def files(incomplete: str) -> list[CompletionItem]:

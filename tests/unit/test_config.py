@@ -271,3 +271,19 @@ def test_systemd_waits_longer_than_the_agent_takes() -> None:
     assert service["StateDirectory"] == Path(config.SYSTEM_STATE_DIR).name
     assert service["RuntimeDirectory"] == Path(config.SYSTEM_SOCKET).parent.name
     assert service["ExecStart"].endswith(f" agent --config {config.SYSTEM_FILE}")
+
+
+def test_a_client_without_an_agent_of_its_own_finds_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system.sock"
+    monkeypatch.setattr(config, "SYSTEM_SOCKET", str(system))
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    own = tmp_path / "supervisor/supervisor.sock"
+    assert config.find_socket(environ, 1000) == str(own), "neither is there: the own one is named"
+    system.touch()
+    assert config.find_socket(environ, 1000) == str(system)
+    assert config.find_socket({**environ, "SUPERVISOR_SOCKET": "/elsewhere"}, 1000) == "/elsewhere"
+    own.parent.mkdir()
+    own.touch()
+    assert config.find_socket(environ, 1000) == str(own)
