@@ -189,7 +189,10 @@ class Store:
 
     def events(self, after: int, limit: int, task_id: str | None = None) -> list[tuple[int, str]]:
         """At most ``limit`` events of the journal that come after that number: (number, JSON), in order."""
-        rows = self._read("load_events", after=after, limit=limit, task_id=task_id)
+        if task_id is None:
+            rows = self._read("load_events", after=after, limit=limit)
+        else:
+            rows = self._read("load_events_of_task", after=after, limit=limit, task_id=task_id)
         return [(seq, body) for seq, body in rows]
 
     def event_before(self, since: float) -> int:

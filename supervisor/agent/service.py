@@ -26,7 +26,7 @@ _log = get_logger("agent")
 class Service(DefinitionService, ClusterService, InstanceService, TagService):
     """One method for each operation, here those on tasks, and the watch that ``wait`` stands on."""
 
-    async def run_task(self, request: requests.RunTask, _: Caller) -> dict[str, Any]:
+    async def run_task(self, request: requests.RunTask, caller: Caller) -> dict[str, Any]:
         """New tasks, PENDING, or a failure for each; the same ``clientToken`` again answers with the same tasks."""
 
         def run(draft: Draft) -> dict[str, Any]:
@@ -37,9 +37,9 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
             definition = self._runnable(request)
             return self._place(request, definition, names, [None] * (request.count or 1), draft)
 
-        return await self._engine.submit(run)
+        return _asked(await self._engine.submit(run), caller)
 
-    async def start_task(self, request: requests.StartTask, _: Caller) -> dict[str, Any]:
+    async def start_task(self, request: requests.StartTask, caller: Caller) -> dict[str, Any]:
         """A new task for each mention of this host, and a failure for each of another."""
         asked = request.container_instances
         shapes.check_several("containerInstances", asked, shapes.MAX_CHANGED)
@@ -49,7 +49,7 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
             names = self._cluster(request.cluster)
             return self._place(as_run, self._runnable(as_run), names, asked, draft)
 
-        return await self._engine.submit(start)
+        return _asked(await self._engine.submit(start), caller)
 
     def _made_before(self, request: requests.RunTask, names: shapes.Names, draft: Draft) -> list[Task]:
         """The tasks that the token has made; ``ConflictError`` if another request made them."""
@@ -248,6 +248,12 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService):
                         "stopTimeout": round(window, 3),
                         "remaining": round(max(container.deadline - now, 0.0), 3),
                     }
+
+
+def _asked(reply: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """The reply, with a log line of who asked for its tasks."""
+    _log.info("run_asked", tasks=[task["taskArn"].rpartition("/")[2] for task in reply["tasks"]], **caller.facts)
+    return reply
 
 
 def _started(tasks: Sequence[Task], failures: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

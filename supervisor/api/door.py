@@ -1,8 +1,8 @@
 """A listening socket and what comes in by it: how many, who, and how long they may take to say what they want.
 
 A client that says nothing, says it slowly, or does not read what it is told costs a descriptor for ``request_timeout``
-and nobody's time. Beyond
-``max_connections`` the next are told so (503, which every AWS client tries again), and beyond twice as many they are
+and nobody's time. Beyond ``max_connections`` the oldest of those that have not said what they want gives way. Where all
+are being served, the next are told so (503, which every AWS client tries again), and beyond twice as many they are
 closed unheard, so that the descriptors of the agent are never used up.
 """
 
@@ -55,7 +55,8 @@ class Door:
         """``purpose``: whom it is for, in log lines (``api``, ``tcp``, ``inside``)."""
         self.guard = guard
         self.request_timeout = limits.request_timeout
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
+        """The oldest first."""
         self._purpose = purpose
         self._sock = sock
         self._max_connections = limits.max_connections
@@ -96,14 +97,24 @@ class Door:
             if is_full and not self._was_full:
                 _log.warning("connections_exhausted", door=self._name, max_connections=self._max_connections)
             self._was_full = is_full
+            is_full = is_full and not self._make_room()
             if len(self.connections) >= 2 * self._max_connections:
                 sock.close()
                 continue
             connection = make(self, is_full)
-            self.connections.add(connection)
+            self.connections[connection] = None
             task = asyncio.ensure_future(self._let_in(sock, connection))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
+
+    def _make_room(self) -> bool:
+        """Have the oldest connection that has not said yet what it wants give way: nothing was done for it."""
+        waiting = next((one for one in self.connections if one.is_waited_for), None)
+        if waiting is None:
+            return False
+        del self.connections[waiting]
+        waiting.transport.abort()
+        return True
 
     async def _let_in(self, sock: socket.socket, connection: Connection) -> None:
         """Begin to serve it, which with TLS is more than a moment."""
@@ -112,7 +123,7 @@ class Door:
         try:
             await loop.connect_accepted_socket(lambda: connection, sock, ssl=self._tls, **patience)
         except OSError:  # ssl.SSLError and TimeoutError are of its kind: there is nobody to tell
-            self.connections.discard(connection)
+            self.connections.pop(connection, None)
 
 
 class Connection(H11Protocol):
@@ -124,6 +135,12 @@ class Connection(H11Protocol):
         self._patience: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether it is its turn to speak. One in its TLS handshake is not here yet."""
+        transport: asyncio.Transport | None = self.transport
+        return transport is not None and self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         try:
@@ -133,7 +150,7 @@ class Connection(H11Protocol):
         self._watch_sender()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.connections.discard(self)
+        self._door.connections.pop(self, None)
         self._stop_watching()
         if self._unread is not None:
             self._unread.cancel()

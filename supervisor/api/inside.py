@@ -6,6 +6,7 @@ API of the agent's owner.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -67,7 +68,7 @@ def application(inside: Inside) -> Starlette:
     }
     routes = [Route("/v4/{token}" + path, metadata(answer), methods=["GET"]) for path, answer in answers.items()]
     state = Route("/api/{token}/task-protection/v1/state", protection, methods=["GET", "PUT"])
-    return Starlette(
+    app = Starlette(
         routes=[*routes, state],
         exception_handlers={
             UnknownAddressError: _unknown,
@@ -76,6 +77,9 @@ def application(inside: Inside) -> Starlette:
             Exception: _fail,
         },
     )
+    app.state.ended = asyncio.Event()
+    app.router.redirect_slashes = False  # a redirect would say the secret to any Host
+    return app
 
 
 def reply(content: Any, status: int = 200) -> Response:

@@ -43,6 +43,7 @@ Look = Callable[[Request], Awaitable[Response]]
 
 def application(service: Service, account: str) -> Starlette:
     """The ASGI application."""
+    ended = asyncio.Event()
 
     async def operate(request: Request) -> Response:
         body = await read_body(request)
@@ -59,20 +60,23 @@ def application(service: Service, account: str) -> Starlette:
             for header, argument in action.headers.items()
             if (values := request.headers.getlist(header))
         }
-        return _reply(await action.handler(service, asked, caller, **extra))
+        reply = await action.handler(service, asked, caller, **extra)
+        if action.access is Access.WRITE:
+            _log.info("change_made", action=f"ecs:{operation}", **caller.facts)
+        return _reply(reply)
 
     async def watch(request: Request) -> Response:
         query = request.query_params
         asked = DescribeTasks(cluster=query.get("cluster"), tasks=query.getlist("task"))
         replies = service.watch(asked)
         first = await anext(replies)
-        return StreamingResponse(_lines(replies, first), media_type=_LINES)
+        return StreamingResponse(_lines(ended, replies, first), media_type=_LINES)
 
     async def events(request: Request) -> Response:
         query = request.query_params
         asked = {name: query.get(name) for name in ("after", "since", "task")}
         told = service.events(**asked, follow=query.get("follow", "0") not in ("", "0"))
-        return StreamingResponse(_lines(told), media_type=_LINES)
+        return StreamingResponse(_lines(ended, told), media_type=_LINES)
 
     async def health(_: Request) -> Response:
         return _reply({"status": "ok", "version": __version__})
@@ -89,7 +93,7 @@ def application(service: Service, account: str) -> Starlette:
         "/v1/events": ("ReadEvents", events),
         "/v1/health": ("GetHealth", health),
     }
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", operate, methods=["POST"]),
             *[Route(path, guarded(name, look), methods=["GET"]) for path, (name, look) in looks.items()],
@@ -101,6 +105,9 @@ def application(service: Service, account: str) -> Starlette:
             Exception: _fail,
         },
     )
+    app.router.redirect_slashes = False  # it would answer whoever is not known yet, and with any Host
+    app.state.ended = ended
+    return app
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,14 +160,21 @@ def _reply(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(msgspec.json.encode(content), status, headers, CONTENT_TYPE)
 
 
-async def _lines(replies: AsyncIterator[Any], *first: Any) -> AsyncIterator[bytes]:
-    """A reply a line, ``first`` those that were taken already; a blank line where nothing has changed for a while."""
+async def _lines(ended: asyncio.Event, replies: AsyncIterator[Any], *first: Any) -> AsyncIterator[bytes]:
+    """A reply a line, ``first`` those that were taken already; a blank line where nothing has changed for a while.
+
+    Where the server ends, so does the stream.
+    """
     for reply in first:
         yield msgspec.json.encode(reply) + b"\n"
+    ending = asyncio.ensure_future(ended.wait())
     following = asyncio.ensure_future(anext(replies, None))
     try:
         while True:
-            done, _ = await asyncio.wait([following], timeout=_KEEP_ALIVE)
+            either = [following, ending]
+            done, _ = await asyncio.wait(either, timeout=_KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+            if ending in done and following not in done:
+                return
             if not done:
                 yield b"\n"
                 continue
@@ -171,6 +185,7 @@ async def _lines(replies: AsyncIterator[Any], *first: Any) -> AsyncIterator[byte
             following = asyncio.ensure_future(anext(replies, None))
     finally:
         following.cancel()
+        ending.cancel()
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
@@ -180,7 +195,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
-    error = UnknownOperationError(f"cannot {request.method} {request.url.path}: see POST / and GET /v1/health")
+    error = UnknownOperationError(f"cannot {request.method} {request.scope['path']}: see POST / and GET /v1/health")
     return _reply(shapes.render_error(error), 404)
 
 
@@ -215,7 +230,7 @@ class Server(uvicorn.Server):
         )
         self._doors = doors
         self._serving = serving
-        self._ended = asyncio.Event()
+        self._ended: asyncio.Event = app.state.ended
 
     def end(self) -> None:
         """Accept no more; ``serve`` returns when the requests under way are answered (a second at most)."""

@@ -175,7 +175,7 @@ def _check_signed_headers(request: Request, signed_headers: list[str]) -> None:
     if signed_headers != sorted({name.lower() for name in signed_headers}):
         raise IncompleteSignatureError("'SignedHeaders' must be in lower case, sorted, and name each header once.")
     sent = {name.decode("latin-1") for name, _ in request.headers}
-    needed = {"host", *(name for name in sent if name.startswith("x-amz-"))}
+    needed = {"host", *(name for name in sent if name.startswith(("x-amz-", "x-supervisor-")))}
     unsigned = sorted(needed - set(signed_headers))
     if unsigned:
         raise IncompleteSignatureError(f"'{unsigned[0]}' must be a 'SignedHeader' in the AWS Authorization.")

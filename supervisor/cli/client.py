@@ -21,16 +21,12 @@ ATTEMPTS = 3
 """How often a request is sent that does no harm when it arrives twice."""
 REPEATABLE = frozenset(
     {
-        "DescribeTaskDefinition",
-        "DescribeTasks",
-        "GetTaskProtection",
-        "ListTasks",
         "RunTask",
         "StopTask",
         "UpdateTaskProtection",
     }
 )
-"""RunTask is among them because every one carries a ``clientToken``."""
+"""Besides those that only look. RunTask is among them because every one carries a ``clientToken``."""
 STREAM_FAILURES = 10
 """How many connections in a row may fail before one line came from the stream."""
 STREAM_PAUSE = 0.2
@@ -90,7 +86,8 @@ class Client:
         """
         if operation == "RunTask" and not body.get("clientToken"):
             body = {**body, "clientToken": os.urandom(16).hex()}
-        attempts = ATTEMPTS if operation in REPEATABLE else 1
+        looks = operation.startswith(("Describe", "Get", "List"))
+        attempts = ATTEMPTS if looks or operation in REPEATABLE else 1
         while True:
             attempts -= 1
             try:

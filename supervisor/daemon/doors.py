@@ -76,7 +76,7 @@ def inside_door(settings: Settings, listeners: Mapping[str, socket.socket]) -> D
 
 def _group_of(sock: socket.socket, api: ApiTable) -> int:
     """The group of the socket's file: with socket activation, only the file knows."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # an abstract address is no file
         return os.stat(sock.getsockname()).st_gid
     return os.getegid() if api.socket_group is None else grp.getgrnam(api.socket_group).gr_gid
 

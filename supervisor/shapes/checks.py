@@ -94,9 +94,9 @@ def _check_tag_characters(text: str, path: str, error: type[ClientError]) -> Non
 
 def check_task_size(cpu: str | None, memory: str | None, prefix: str, error: type[ClientError]) -> None:
     """``cpu`` and ``memory`` of a whole task, which ECS writes as strings."""
-    if cpu is not None and not CPU.fullmatch(cpu):
+    if cpu is not None and not (CPU.fullmatch(cpu) and cpu_units(cpu)):
         raise error(f"{prefix}cpu: expected CPU units ('512') or vCPUs ('0.5 vCPU'), got {shown(cpu)}")
-    if memory is not None and not MEMORY.fullmatch(memory):
+    if memory is not None and not (MEMORY.fullmatch(memory) and mebibytes(memory)):
         raise error(f"{prefix}memory: expected MiB ('1024') or GB ('1 GB'), got {shown(memory)}")
 
 

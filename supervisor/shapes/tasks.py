@@ -75,7 +75,7 @@ def check_run_task(request: RunTask, definition: TaskDefinition, *, strict: bool
 
 def request_digest(request: RunTask, cluster: str) -> str:
     """Of what was asked, in the cluster of that name: the same for the same request, whenever it comes."""
-    asked = msgspec.structs.replace(request, cluster=cluster, client_token=None)
+    asked = msgspec.structs.replace(request, cluster=cluster, count=request.count or 1, client_token=None)
     return hashlib.blake2s(msgspec.json.encode(asked), digest_size=16).hexdigest()
 
 

@@ -195,17 +195,24 @@ INSERT INTO events (at, task_id, body)
 VALUES (:at, :task_id, :body);
 
 -- load_events --
--- A page of the journal after a number, of one task or of all
+-- A page of the journal after a number
 SELECT seq, body
 FROM events
 WHERE seq > :after
-    AND (:task_id IS NULL OR task_id = :task_id)
+ORDER BY seq
+LIMIT :limit;
+
+-- load_events_of_task --
+-- The same of one task: a query of its own, since only so its index is used
+SELECT seq, body
+FROM events
+WHERE task_id = :task_id AND seq > :after
 ORDER BY seq
 LIMIT :limit;
 
 -- find_event_since --
--- The first number of the journal at or after a time; NULL if there is none
-SELECT min(seq)
+-- The first number of the journal at or after a time; NULL if there is none. The + has the index on the time used
+SELECT min(+seq)
 FROM events
 WHERE at >= :since;
 

@@ -143,6 +143,16 @@ def test_one_too_many_is_told_so(start_daemon: StartDaemon) -> None:
     assert daemon.logged("connections_exhausted", door=daemon.socket, max_connections=4)
 
 
+def test_who_says_nothing_gives_way_to_who_asks(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(api={"max_connections": 4})
+    with clients(daemon, 4) as silent:
+        for one in silent:
+            assert answer(one, HEAD + BODY)[0] == 200, "all of them are in"
+        assert _served(daemon)
+        assert everything(silent[0]) == b"", "the oldest is out"
+        assert answer(silent[3], HEAD + BODY)[0] == 200
+
+
 def _served(daemon: Daemon) -> bool | None:
     with clients(daemon, 1) as (one,):
         return answer(one, HEAD + BODY)[0] == 200 or None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from starlette.routing import Route
 
 from supervisor.agent.caller import Signer
+from supervisor.agent.inside import Inside
 from supervisor.agent.service import Service
 from supervisor.api import sigv4
 from supervisor.api.actions import ACTIONS, Access
 from supervisor.api.guards import Known
+from supervisor.api.inside import application as inside_application
 from supervisor.api.server import TARGET_PREFIX, application
 from supervisor.errors import InvalidSignatureError
 
@@ -84,3 +87,9 @@ def test_each_operation_needs_its_access(operation: str) -> None:
 
 def test_a_reader_may_ask_for_health() -> None:
     assert ask("/v1/health", Access.READ)[1]["status"] == "ok"
+
+
+def test_nobody_is_sent_elsewhere_for_a_slash_too_many() -> None:
+    inside = inside_application(Mock(spec=Inside))
+    assert not APPLICATION.router.redirect_slashes
+    assert not inside.router.redirect_slashes

@@ -157,6 +157,7 @@ CHANGES: dict[str, Callable[[sigv4.Request], sigv4.Request]] = {
     "host": lambda request: with_header(request, "host", b"example.com"),
     "content type": lambda request: with_header(request, "content-type", b"text/plain"),
     "date": lambda request: with_header(request, "x-amz-date", b"20150830T123601Z"),
+    "unsigned header of ours": lambda request: with_header(request, "x-supervisor-stop-timeout", b"0"),
     "unsigned amz header": lambda request: with_header(request, "x-amz-new", b"1"),
     "no date": lambda request: with_header(request, "x-amz-date", None),
 }

@@ -16,6 +16,8 @@ from supervisor.model import (
     Tag,
     TaskDefinition,
 )
+from supervisor.shapes import parse_request, request_digest
+from supervisor.shapes.requests import RunTask
 
 from .samples import CREATED_AT, NAMES, TASK_ID, container, register, run
 
@@ -166,6 +168,8 @@ def test_what_one_host_cannot_honour(member: str, value: Any) -> None:
         ),
         ({"tags": [{"key": ""}]}, "tags[0].key: expected 1 to 128 characters, got 0"),
         ({"tags": [{"key": str(n)} for n in range(51)]}, "tags: expected up to 50, got 51"),
+        ({"overrides": {"cpu": "0"}}, "overrides.cpu: expected CPU units ('512') or vCPUs ('0.5 vCPU'), got '0'"),
+        ({"overrides": {"memory": "0"}}, "overrides.memory: expected MiB ('1024') or GB ('1 GB'), got '0'"),
         ({"overrides": {"cpu": "x"}}, "overrides.cpu: expected CPU units ('512') or vCPUs ('0.5 vCPU'), got 'x'"),
         ({"overrides": {"memory": "x"}}, "overrides.memory: expected MiB ('1024') or GB ('1 GB'), got 'x'"),
     ],
@@ -291,3 +295,13 @@ def test_what_is_set_aside_for_a_task(
     given = [container(name=f"c{n}", **each) for n, each in enumerate(containers)]
     task = run(register(*given, **members))
     assert (task.reserved_cpu, task.reserved_memory) == (cpu, memory)
+
+
+def test_a_count_of_one_is_the_same_request_as_none() -> None:
+    whole = parse_request("RunTask", b'{"taskDefinition": "shop", "count": 1}')
+    short = parse_request("RunTask", b'{"taskDefinition": "shop"}')
+    more = parse_request("RunTask", b'{"taskDefinition": "shop", "count": 2}')
+    assert isinstance(whole, RunTask)
+    assert isinstance(short, RunTask)
+    assert isinstance(more, RunTask)
+    assert request_digest(whole, "default") == request_digest(short, "default") != request_digest(more, "default")
