@@ -24,7 +24,6 @@
       + StoreError                   the record could not be written or read
       + ConfigError                  configuration or command line; never reaches the wire
       + WireError                    a frame between keeper and agent that is not as agreed
-      + SpawnError                   a stage between fork and exec failed; becomes a container's ``reason``
       + IllegalTransition            an event that the lifecycle table has no answer for: a bug of ours
 """
 
@@ -184,10 +183,6 @@ class ConfigError(SupervisorError):
 
 class WireError(SupervisorError):
     """A frame between keeper and agent is too large, unknown or ill-typed. The connection is closed."""
-
-
-class SpawnError(SupervisorError):
-    """A stage between fork and exec failed."""
 
 
 class IllegalTransition(SupervisorError):

@@ -24,11 +24,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import supervisor
 from supervisor import wire
 from supervisor.keeper.settings import Settings, to_environ
 from supervisor.posix import cgroup, proc
 from tests.conftest import PATIENCE
+from tests.machine import REPOSITORY, WORKLOADS
 from tests.process import observed
 from tests.process.observed import POLL, Process, Words
 
@@ -40,8 +40,6 @@ WINDOW = 0.3
 AMPLE = 60.0
 """A stop timeout, seconds, for those that must not: who comes near it hangs, and the test fails."""
 
-REPOSITORY = Path(supervisor.__file__).parents[1]
-WORKLOADS = REPOSITORY / "tests/workloads"
 KEEPER = ["-P", "-m", "supervisor.keeper"]
 
 E = TypeVar("E")

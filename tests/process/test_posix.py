@@ -19,9 +19,8 @@ import pytest
 
 from supervisor.posix import cgroup, proc, process, service
 from tests.conftest import PATIENCE
+from tests.machine import REPOSITORY, cannot_test
 from tests.process import observed
-from tests.process.conftest import cannot_test
-from tests.process.harness import REPOSITORY
 
 pytestmark = pytest.mark.process
 

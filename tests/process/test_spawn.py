@@ -15,8 +15,9 @@ import pytest
 from supervisor import wire
 from supervisor.keeper import child
 from supervisor.posix import cgroup, proc, process
+from tests.machine import cannot_test
 from tests.process import observed
-from tests.process.conftest import StartKeeper, cannot_test, whatever_the_tracking
+from tests.process.conftest import StartKeeper, whatever_the_tracking
 from tests.process.harness import KEEPER, Keeper
 
 pytestmark = pytest.mark.process

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from supervisor.posix import cgroup
+from tests.machine import FAILED, compiled, pytest_runtest_makereport, usable
 from tests.process import observed
-from tests.system.daemon import WORKLOADS, Daemon
+from tests.system.daemon import Daemon
+
+__all__ = ["compiled", "pytest_runtest_makereport"]  # pytest finds fixtures and hooks by their names here
 
 StartDaemon = Callable[..., Daemon]
-
-FAILED = pytest.StashKey[bool]()
-
-
-def cannot_test(reason: str) -> NoReturn:
-    """Skip, saying why; where the machine is supposed to have everything, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI=true, but {reason}")
-    pytest.skip(reason)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Lets fixtures know at their end whether their test has failed."""
-    report = yield
-    if report.when == "call":
-        item.stash[FAILED] = report.failed
-    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,12 +26,7 @@ def _subreaper() -> Iterator[None]:
 @pytest.fixture(params=["cgroup", "descent"], scope="module")
 def tracking(request: pytest.FixtureRequest) -> str:
     """Both ways of following a run's processes."""
-    if request.param == "cgroup":
-        own = cgroup.own()
-        why_not = "no cgroup v2 is mounted" if own is None else cgroup.why_unusable(own)
-        if why_not is not None:
-            cannot_test(f"tracking by cgroup cannot be tested here: {why_not}")
-    return str(request.param)
+    return usable(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +62,3 @@ def start_daemon(request: pytest.FixtureRequest) -> Iterator[StartDaemon]:
 def daemon(start_daemon: StartDaemon) -> Daemon:
     """A daemon of the test's own."""
     return start_daemon()
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Compiles ``tests/workloads/NAME.c``; the program's path."""
-    directory: Path = tmp_path_factory.mktemp("compiled")
-
-    def build(name: str) -> str:
-        program = directory / name
-        if not program.exists():
-            if shutil.which("gcc") is None:
-                cannot_test("gcc is missing: apt-get install gcc libc6-dev")
-            subprocess.run(["gcc", "-O1", "-Wall", "-pthread", "-o", program, WORKLOADS / f"{name}.c"], check=True)
-        return str(program)
-
-    return build

@@ -25,10 +25,10 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import supervisor
 from supervisor.cli.client import Client
 from supervisor.posix import cgroup, proc
 from tests.conftest import PATIENCE
+from tests.machine import REPOSITORY, WORKLOADS
 from tests.process import observed
 from tests.process.observed import Process
 from tests.system.words import Words
@@ -41,8 +41,6 @@ AMPLE = 60
 MS = 0.001
 """Stamps are rounded to it, so that the distance of two can be so much too short."""
 
-REPOSITORY = Path(supervisor.__file__).parents[1]
-WORKLOADS = REPOSITORY / "tests/workloads"
 SUPERVISOR = [sys.executable, "-m", "supervisor"]
 
 Json = dict[str, Any]

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.machine import REPOSITORY
 from tests.process import observed
 from tests.process.observed import Process
-from tests.system.daemon import AMPLE, MS, REPOSITORY, SOON, SUPERVISOR, Daemon
+from tests.system.daemon import AMPLE, MS, SOON, SUPERVISOR, Daemon
 
 pytestmark = pytest.mark.system
 

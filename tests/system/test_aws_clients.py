@@ -24,7 +24,8 @@ from botocore.exceptions import ClientError
 
 from tests.conformance import assert_is
 from tests.conftest import PATIENCE
-from tests.system.conftest import StartDaemon, cannot_test
+from tests.machine import cannot_test
+from tests.system.conftest import StartDaemon
 from tests.system.daemon import FACTOR, SUPERVISOR, Daemon, Json
 
 pytestmark = pytest.mark.system

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.system.daemon import REPOSITORY, SUPERVISOR, Daemon
+from tests.machine import REPOSITORY
+from tests.system.daemon import SUPERVISOR, Daemon
 
 pytestmark = pytest.mark.system
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.system.conftest import StartDaemon, cannot_test
+from tests.machine import cannot_test
+from tests.system.conftest import StartDaemon
 from tests.system.daemon import FACTOR, SOON, Daemon
 
 pytestmark = pytest.mark.system

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import StartDaemon, cannot_test
+from tests.machine import cannot_test
+from tests.system.conftest import StartDaemon
 from tests.system.daemon import Daemon, Json
 
 pytestmark = pytest.mark.system

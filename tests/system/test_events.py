@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.daemon import REPOSITORY, SUPERVISOR, Daemon, Json
+from tests.machine import REPOSITORY
+from tests.system.daemon import SUPERVISOR, Daemon, Json
 
 pytestmark = pytest.mark.system
 

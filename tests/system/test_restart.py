@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.machine import REPOSITORY
 from tests.system.conftest import StartDaemon
-from tests.system.daemon import REPOSITORY, SUPERVISOR, Daemon
+from tests.system.daemon import SUPERVISOR, Daemon
 
 pytestmark = pytest.mark.system
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.system.conftest import cannot_test
+from tests.machine import cannot_test
 from tests.system.daemon import AMPLE, Daemon, Json
 
 pytestmark = pytest.mark.system
