@@ -66,6 +66,19 @@ class HealthStatus(enum.StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Condition(enum.StrEnum):
+    """``dependsOn[].condition``: what the other container must have reached."""
+
+    START = "START"
+    """Its main process was started."""
+    COMPLETE = "COMPLETE"
+    """It is over, however it ended."""
+    SUCCESS = "SUCCESS"
+    """It is over, with exit code 0."""
+    HEALTHY = "HEALTHY"
+    """Its health check has passed."""
+
+
 class DefinitionStatus(enum.StrEnum):
     """Of a task definition revision."""
 
@@ -148,7 +161,39 @@ class ContainerDependency(Record, frozen=True):
     """``dependsOn[]``."""
 
     container_name: str
-    condition: str
+    condition: Condition
+
+
+class RestartPolicy(Record, frozen=True, omit_defaults=False):
+    """``restartPolicy``: whether a container that exits is started again."""
+
+    enabled: bool
+    ignored_exit_codes: tuple[int, ...] = ()
+    """Those after which it is not."""
+    restart_attempt_period: int = 300
+    """Seconds that a run must have lasted; what exits sooner is not started again (without a backoff)."""
+
+
+class Backoff(Record, frozen=True):
+    """``supervisor.restart-backoff``: the pauses before runs that follow on short ones, doubled each time."""
+
+    first: float
+    """Seconds."""
+    most: float
+    """Seconds."""
+
+
+class HealthCheck(Record, frozen=True, omit_defaults=False):
+    """``healthCheck``; all times in seconds."""
+
+    command: tuple[str, ...]
+    """Led by ``CMD`` (a program and its arguments) or ``CMD-SHELL`` (one text for ``/bin/sh -c``)."""
+    interval: int = 30
+    timeout: int = 5
+    retries: int = 3
+    """Failures in a row that make a container UNHEALTHY."""
+    start_period: int = 0
+    """After the start, failures do not count for so long."""
 
 
 class PortMapping(Record, frozen=True):
@@ -190,6 +235,11 @@ class ContainerDefinition(Record, frozen=True):
     docker_labels: dict[str, str] = {}
     log_configuration: LogConfiguration | None = None
     depends_on: tuple[ContainerDependency, ...] = ()
+    start_timeout: int | None = None
+    """Seconds within which it must have reached what others wait for, COMPLETE, SUCCESS or HEALTHY; None or 0: any."""
+    restart_policy: RestartPolicy | None = None
+    health_check: HealthCheck | None = None
+    """None also for ``["NONE"]``."""
     port_mappings: tuple[PortMapping, ...] = ()
     cpu: int = 0
     memory: int | None = None
@@ -256,8 +306,15 @@ class Container(Record, frozen=True, kw_only=True):
     container_arn: str
     # planned (copied from the definition, so that the record stands alone)
     essential: bool = True
-    depends_on: tuple[str, ...] = ()
-    """Names of containers that must have started before this one."""
+    depends_on: tuple[ContainerDependency, ...] = msgspec.field(default=(), name="dependencies")
+    """What must have happened before it is started; it is stopped before any of these."""
+    start_timeout: float | None = None
+    restart_policy: RestartPolicy | None = None
+    """None unless it is enabled."""
+    restart_backoff: Backoff | None = None
+    health_check: HealthCheck | None = None
+    max_runtime: float | None = None
+    """Seconds after which a run is stopped."""
     stop_timeout: float
     image: str | None = None
     cpu: str = "0"
@@ -267,12 +324,40 @@ class Container(Record, frozen=True, kw_only=True):
     # what became of it
     last_status: LastStatus = LastStatus.PENDING
     run_id: str | None = None
-    """The run that the keeper was asked for, 32 hex digits; None until then. ECS ``runtimeId``."""
+    """The run that the keeper was asked for last, 32 hex digits; None until then. ECS ``runtimeId``."""
+    run_number: int = 0
+    """Of that run: 1 for the first."""
+    restarts: int = 0
+    """How many runs were asked for after the first."""
+    short_runs: int = 0
+    """How many runs in a row did not last ``restart_attempt_period``: the next pause of a backoff follows from it."""
+    will_restart: bool = False
+    """Its main process has exited, and another run follows when nothing is left of this one."""
+    restart_deadline: float | None = None
+    """Monotonic instant of the next run, while it waits for that: nothing of it runs until then."""
+    start_deadline: float | None = None
+    """Monotonic instant until which those that depend on it wait."""
+    running_since: float | None = None
+    """Monotonic instant at which the present run was started."""
+    stop_asked: bool = False
+    """The keeper was asked to stop the present run; with an order among containers not all are at once."""
+    stuck: bool = False
+    """SIGKILL did not end it: those that wait for its end wait no longer."""
+    finding: str | None = None
+    """Why it did not stop: what was seen shortly before its deadline."""
+    health_status: HealthStatus = HealthStatus.UNKNOWN
+    health_since: float | None = None
+    """When it became so."""
+    health_output: str | None = None
+    """What the check that made it so had written, its end."""
+    health_exit_code: int | None = None
+    """Of that check; None where it had to be killed."""
     identity: Identity | None = None
     exit: ExitStatus | None = None
     """Of the main process; None until it exited, if it never started, or if the kernel could not tell."""
     reason: str | None = None
     started_at: float | None = None
+    """When the present run was."""
     signalled_at: float | None = None
     """When the stop signal was sent."""
     asked_timeout: float | None = None
@@ -285,6 +370,43 @@ class Container(Record, frozen=True, kw_only=True):
     killed_at: float | None = None
     """When SIGKILL was first sent; None for a graceful exit."""
     stopped_at: float | None = None
+
+
+class PastRun(Record, frozen=True, kw_only=True):
+    """One run of a container that is over, as it is kept for ``supervisor history``."""
+
+    container: str
+    number: int
+    """1 for the first."""
+    run_id: str
+    pid: int | None = None
+    """None if it never started."""
+    started_at: float | None = None
+    signalled_at: float | None = None
+    window: float | None = None
+    exited_at: float | None = None
+    killed_at: float | None = None
+    stopped_at: float | None = None
+    exit: ExitStatus | None = None
+    reason: str | None = None
+    restarted: bool = False
+    """Another run followed."""
+
+
+class Moment(Record, frozen=True, kw_only=True):
+    """Something that the keeper told of a stop, as it is kept for the stop report."""
+
+    task_id: str
+    container: str
+    run_id: str
+    at: float
+    """Unix time."""
+    clock: float
+    """The same instant on the monotonic clock: differences of these are true also if the wall clock stepped."""
+    kind: str
+    """Name of the frame: Signalled, Hastened, HookEnded, Exited, Looked, Emptied."""
+    facts: dict[str, Any] = {}
+    """The frame's other members; of Looked, ``facts`` is the list of what was seen, a dict for each process."""
 
 
 class Task(Record, frozen=True, kw_only=True):
@@ -325,6 +447,10 @@ class Task(Record, frozen=True, kw_only=True):
     """CPU units of the host that are the task's until it is STOPPED."""
     reserved_memory: int = 0
     """MiB of the host that are the task's until it is STOPPED."""
+    stop_budget: float | None = None
+    """Seconds within which the whole task must have stopped (``supervisor.stop-budget``); None for no such bound."""
+    stop_deadline: float | None = None
+    """Monotonic instant at which they end, once a stop runs; a drain can bring it forward."""
     protected_until: float | None = None
     """Unix time until which it asked to be left alone; StopTask does not ask."""
 
@@ -337,6 +463,13 @@ class Task(Record, frozen=True, kw_only=True):
     def revision(self) -> int:
         """Of its task definition."""
         return int(self.task_definition_arn.rpartition(":")[2])
+
+    @property
+    def health_status(self) -> HealthStatus:
+        """Of its essential containers the worst: UNHEALTHY, UNKNOWN, HEALTHY (ECS ``Task.healthStatus``)."""
+        found = {container.health_status for container in self.containers if container.essential}
+        worst_first = (HealthStatus.UNHEALTHY, HealthStatus.UNKNOWN, HealthStatus.HEALTHY)
+        return next(status for status in worst_first if status in found)
 
     def is_protected(self, now: float) -> bool:
         """Whether whatever would stop it unasked is to leave it alone at that Unix time. Never while it stops."""

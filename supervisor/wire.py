@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from supervisor.errors import WireError
 
-VERSION = 2
+VERSION = 3
 HEADER = struct.Struct(">IB")
 
 _KIB = 1024
@@ -35,10 +35,17 @@ class Hello(NamedTuple):
 class Spawn(NamedTuple):
     """Agent → keeper: start the main process of one run of a container.
 
-    ``stop_signal``, ``stop_scope`` (main, group) and ``stop_timeout`` (seconds) come along, so that the keeper can
-    finish a run whose main process exits while no agent is there to ask.
+    ``stop_signals``, ``stop_scope`` (main, group) and ``stop_timeout`` (seconds) come along, so that the keeper can
+    finish a run whose main process exits while no agent is there to ask. The signals are in their order, each with the
+    part of the window (0 to 1) after which it is due; that of the first is 0.
 
-    The last six are for cgroups: bytes and weights (1 to 10000) of the run and of its whole task, None for no limit.
+    Six are for cgroups: bytes and weights (1 to 10000) of the run and of its whole task, None for no limit.
+
+    ``pre_stop``: a command to be run when a stop begins, before the first signal, for at most ``pre_stop_share`` of the
+    window; it is killed then. Empty: none.
+
+    ``beside``: this is a helper of that run (a health check): it is killed when a stop of that run begins, and that run
+    is not empty before it is gone. ``lifetime``: seconds after which it is killed with all that it has started.
     """
 
     run: str
@@ -51,7 +58,7 @@ class Spawn(NamedTuple):
     ulimits: list[tuple[str, int, int]]
     log_driver: str
     log_tag: str
-    stop_signal: int
+    stop_signals: list[tuple[int, float]]
     stop_scope: str
     stop_timeout: float
     memory_max: int | None = None
@@ -60,6 +67,10 @@ class Spawn(NamedTuple):
     task_memory_max: int | None = None
     task_memory_low: int | None = None
     task_cpu_weight: int | None = None
+    pre_stop: list[str] = []  # noqa: RUF012  never changed
+    pre_stop_share: float = 0.5
+    beside: str | None = None
+    lifetime: float | None = None
 
 
 class Stop(NamedTuple):
@@ -89,13 +100,17 @@ class Listed(NamedTuple):
 
 
 class Spawned(NamedTuple):
-    """The exec succeeded. ``start_time``: clock ticks since boot, field 22 of ``/proc/PID/stat``."""
+    """The exec succeeded. ``start_time``: clock ticks since boot, field 22 of ``/proc/PID/stat``.
+
+    Here and below ``at`` is Unix time, and ``clock`` the same instant on the monotonic clock.
+    """
 
     seq: int
     at: float
     run: str
     pid: int
     start_time: int
+    clock: float = 0.0
 
 
 class SpawnFailed(NamedTuple):
@@ -107,6 +122,7 @@ class SpawnFailed(NamedTuple):
     stage: str
     errno: int
     detail: str
+    clock: float = 0.0
 
 
 class Signalled(NamedTuple):
@@ -123,6 +139,7 @@ class Signalled(NamedTuple):
     deadline: float
     pids: list[int]
     window: float
+    clock: float = 0.0
 
 
 class Hastened(NamedTuple):
@@ -133,6 +150,35 @@ class Hastened(NamedTuple):
     run: str
     deadline: float
     window: float
+    clock: float = 0.0
+
+
+class HookEnded(NamedTuple):
+    """The pre-stop command of a run is over. Without ``code`` and ``signal`` it could not be started: see ``detail``."""
+
+    seq: int
+    at: float
+    run: str
+    code: int | None
+    signal: int | None
+    detail: str
+    clock: float = 0.0
+
+
+class Looked(NamedTuple):
+    """What was left of a run shortly before its deadline; told after the kill, and only if one was needed.
+
+    ``facts``: a JSON list, an object for each process (``diagnosis.Sight``), the first 32 of them; ``seen_at``: when,
+    monotonic; ``signums``: the stop signals that had been sent. Where there was no time to look, the list is empty.
+    """
+
+    seq: int
+    at: float
+    run: str
+    seen_at: float
+    signums: list[int]
+    facts: str
+    clock: float = 0.0
 
 
 class Exited(NamedTuple):
@@ -147,6 +193,7 @@ class Exited(NamedTuple):
     code: int | None
     signal: int | None
     oom_kills: int = 0
+    clock: float = 0.0
 
 
 class Emptied(NamedTuple):
@@ -155,6 +202,7 @@ class Emptied(NamedTuple):
     seq: int
     at: float
     run: str
+    clock: float = 0.0
 
 
 class Draining(NamedTuple):
@@ -166,7 +214,8 @@ class Draining(NamedTuple):
 
 
 Request = Hello | Spawn | Stop | List | Forget
-Event = Spawned | SpawnFailed | Signalled | Hastened | Exited | Emptied | Draining
+RunEvent = Spawned | SpawnFailed | Signalled | Hastened | HookEnded | Looked | Exited | Emptied
+Event = RunEvent | Draining
 Message = Request | Event | Listed
 
 _TO_KEEPER: dict[int, tuple[type[Any], int]] = {
@@ -185,6 +234,8 @@ _TO_AGENT: dict[int, tuple[type[Any], int]] = {
     70: (Emptied, _KIB),
     71: (Draining, _KIB),
     72: (Hastened, _KIB),
+    73: (HookEnded, 16 * _KIB),
+    74: (Looked, 512 * _KIB),
 }
 _NUMBERS = {message: number for table in (_TO_KEEPER, _TO_AGENT) for number, (message, _) in table.items()}
 _SCHEMAS = {message: typing.get_type_hints(message) for message in _NUMBERS}
