@@ -375,6 +375,7 @@ class Container(Record, frozen=True, kw_only=True):
 class PastRun(Record, frozen=True, kw_only=True):
     """One run of a container that is over, as it is kept for ``supervisor history``."""
 
+    task_id: str
     container: str
     number: int
     """1 for the first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from supervisor.lifecycle import Created, Effect, Event, Lost, Spawn, Stop, step
+from supervisor.lifecycle import Created, Effect, Event, Keep, Lost, Spawn, Stop, order, step
 from supervisor.model import Container, DesiredStatus, LastStatus, Task
 
 LOST = "Exit code unknown: the keeper that had started the process ended, and nobody has held it since"
@@ -17,31 +17,52 @@ LEFT_LOST = "The keeper that had started it ended, and nobody has held since wha
 NEVER_STARTED = "Never started: the task was stopped first"
 
 
-def recover(task: Task, held: AbstractSet[str], now: float) -> tuple[Task, list[Effect]]:
+def recover(task: Task, held: AbstractSet[str], now: float, clock: float = 0.0) -> tuple[Task, list[Effect]]:
     """An unfinished task as it is after a restart of the agent, and what is to be done for it. ``held``: run ids.
 
     First come the events, for a run that is lost may stop the task; only then is it known what to ask the keeper for,
     and what the events themselves would have asked for is a part of that.
     """
     events: list[Event] = [
-        Lost(run_id, now, LOST if container.exit is None else LEFT_LOST)
-        for container, run_id in _absent(task, LastStatus.RUNNING, held)
+        Lost(run_id, now, LOST if container.exit is None else LEFT_LOST, clock=clock)
+        for container, run_id in _started(task)
+        if run_id not in held
     ]
+    kept: list[Effect] = []
     for event in [*events, Created()]:  # Created starts what had become ready but was not asked for
-        task, _ = step(task, event, now)
+        task, effects = step(task, event, now, clock)
+        kept += [effect for effect in effects if isinstance(effect, Keep)]
     if task.desired_status is DesiredStatus.RUNNING:
-        return task, [Spawn(container.name, run_id) for container, run_id in _absent(task, LastStatus.PENDING, held)]
-    for _, run_id in _absent(task, LastStatus.PENDING, held):
-        task, _ = step(task, Lost(run_id, now, NEVER_STARTED), now)
-    # all of them held: the others are over now
-    return task, [Stop(run_id, container.asked_timeout) for container, run_id in _asked(task)]
+        unstarted = [Spawn(one.name, run_id) for one, run_id in _starting(task) if run_id not in held]
+        # A run whose time is over was asked to stop, perhaps in vain.
+        return task, kept + unstarted + _stops(task, clock)
+    for _, run_id in _starting(task):
+        if run_id not in held:
+            task, effects = step(task, Lost(run_id, now, NEVER_STARTED, clock=clock), now, clock)
+            kept += [effect for effect in effects if isinstance(effect, Keep)]
+    # all that are left are held, and asked again; the others are over now, or wait for their turn
+    return task, kept + _stops(task, clock)
+
+
+def _stops(task: Task, clock: float) -> list[Effect]:
+    """Those whose turn had come. Asked again, none of them has more time than before."""
+    return [Stop(run_id, order.window(task, one, clock)) for one, run_id in _asked(task) if one.stop_asked]
 
 
 def _asked(task: Task) -> list[tuple[Container, str]]:
     """The containers that are not over, and whose run the keeper was asked for."""
-    return [(c, c.run_id) for c in task.containers if c.run_id is not None and c.last_status is not LastStatus.STOPPED]
+    return [
+        (c, c.run_id)
+        for c in task.containers
+        if c.run_id is not None and c.last_status is not LastStatus.STOPPED and c.restart_deadline is None
+    ]
 
 
-def _absent(task: Task, status: LastStatus, held: AbstractSet[str]) -> list[tuple[Container, str]]:
-    """Those of that status which the keeper does not hold."""
-    return [(c, run_id) for c, run_id in _asked(task) if c.last_status is status and run_id not in held]
+def _started(task: Task) -> list[tuple[Container, str]]:
+    """Those that have said that they run."""
+    return [(c, run_id) for c, run_id in _asked(task) if c.identity is not None]
+
+
+def _starting(task: Task) -> list[tuple[Container, str]]:
+    """Those that have not said so yet."""
+    return [(c, run_id) for c, run_id in _asked(task) if c.identity is None]

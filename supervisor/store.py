@@ -30,9 +30,18 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from supervisor.errors import StoreError
-from supervisor.model import Cluster, ContainerInstance, DefinitionStatus, DesiredStatus, Task, TaskDefinition
+from supervisor.model import (
+    Cluster,
+    ContainerInstance,
+    DefinitionStatus,
+    DesiredStatus,
+    Moment,
+    PastRun,
+    Task,
+    TaskDefinition,
+)
 
-MIGRATIONS = ("0001-initial.sql", "0002-events.sql")
+MIGRATIONS = ("0001-initial.sql", "0002-events.sql", "0003-runs.sql")
 """In order; their number is the schema's version, kept in ``PRAGMA user_version``. Never changed, only added to."""
 
 BUSY_TIMEOUT = 5.0
@@ -40,6 +49,9 @@ BUSY_TIMEOUT = 5.0
 
 Resource = TaskDefinition | Cluster | ContainerInstance
 """What is recorded beside tasks."""
+
+Kept = PastRun | Moment
+"""What is kept of a task beside its record, and goes with it."""
 
 T = TypeVar("T")
 _QUERY = re.compile(r"^-- (\w+) --\n-- .+\n((?:.+\n)+?.*;)$", re.MULTILINE)
@@ -203,6 +215,14 @@ class Store:
         last = self._read("find_last_event")
         return int(last[0][0]) if last else 0
 
+    def runs(self, task_id: str) -> list[PastRun]:
+        """The runs of that task's containers that are over, by container and number."""
+        return [self._decode(body, PastRun) for (body,) in self._read("load_runs", task_id=task_id)]
+
+    def moments(self, task_id: str) -> list[Moment]:
+        """What the keeper told of that task's stops, in the order in which it happened."""
+        return [self._decode(body, Moment) for (body,) in self._read("load_moments", task_id=task_id)]
+
     # -- writer --
 
     def save(
@@ -210,15 +230,17 @@ class Store:
         tasks: Iterable[Task] = (),
         resources: Iterable[Resource] = (),
         events: Iterable[JournalEntry] = (),
+        kept: Iterable[Kept] = (),
     ) -> None:
         """Writes or replaces all of these in one transaction: one commit, all or none.
 
         When it returns they are on the disk; when it raises `StoreError` nothing was changed. Definitions that are to
-        be deleted go with the last task that needs them.
+        be deleted go with the last task that needs them. ``kept`` goes with its task.
         """
         rows = [_task_row(each) for each in tasks]
         others = [_resource_row(each) for each in resources]
         entries = [{**each._asdict(), "body": each.body.decode()} for each in events]
+        beside = [_kept_row(each) for each in kept]
         with self._writer.transaction() as connection:
             for queries, row in others:
                 for query in queries:
@@ -226,6 +248,8 @@ class Store:
             connection.executemany(self._sql["save_task"], rows)
             connection.execute(self._sql["remove_deleted_definitions"])
             connection.executemany(self._sql["save_event"], entries)
+            for query, row in beside:
+                connection.execute(self._sql[query], row)
 
     def prune(self, before: float, limit: int) -> list[str]:
         """Removes at most ``limit`` tasks that stopped before that Unix time, the first to stop first; their ids."""
@@ -338,6 +362,15 @@ def _task_row(task: Task) -> dict[str, object]:
         "stopped_at": task.stopped_at,
         "body": msgspec.json.encode(task).decode(),
     }
+
+
+def _kept_row(kept: Kept) -> tuple[str, dict[str, object]]:
+    body = msgspec.json.encode(kept).decode()
+    match kept:
+        case PastRun(task_id=task_id, container=container, number=number):
+            return "save_run", {"task_id": task_id, "container": container, "number": number, "body": body}
+        case Moment(task_id=task_id, run_id=run_id, clock=clock, kind=kind):
+            return "save_moment", {"task_id": task_id, "run_id": run_id, "clock": clock, "kind": kind, "body": body}
 
 
 def _resource_row(resource: Resource) -> tuple[tuple[str, ...], dict[str, object]]:

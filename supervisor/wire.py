@@ -67,7 +67,7 @@ class Spawn(NamedTuple):
     task_memory_max: int | None = None
     task_memory_low: int | None = None
     task_cpu_weight: int | None = None
-    pre_stop: list[str] = []  # noqa: RUF012  never changed
+    pre_stop: list[str] = []
     pre_stop_share: float = 0.5
     beside: str | None = None
     lifetime: float | None = None
@@ -154,7 +154,7 @@ class Hastened(NamedTuple):
 
 
 class HookEnded(NamedTuple):
-    """The pre-stop command of a run is over. Without ``code`` and ``signal`` it could not be started: see ``detail``."""
+    """The pre-stop command of a run is over. Without ``code`` and ``signal`` it never started: ``detail`` says why."""
 
     seq: int
     at: float

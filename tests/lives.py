@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from supervisor.lifecycle import (
     Emptied,
     Event,
     Exited,
+    Keep,
     Lost,
     Signalled,
     Spawned,
@@ -20,7 +22,17 @@ from supervisor.lifecycle import (
     run_id_of,
     step,
 )
-from supervisor.model import Container, ExitStatus, Identity, StopCode, Task
+from supervisor.model import (
+    Backoff,
+    Condition,
+    Container,
+    ContainerDependency,
+    ExitStatus,
+    Identity,
+    RestartPolicy,
+    StopCode,
+    Task,
+)
 
 TASK_ID = "0123456789abcdef0123456789abcdef"
 BORN = 1000.0
@@ -31,14 +43,22 @@ Happening = tuple[float, Event]
 
 
 def container_of(
-    name: str, *, essential: bool = True, depends_on: tuple[str, ...] = (), stop_timeout: float = 30.0
+    name: str,
+    *,
+    essential: bool = True,
+    depends_on: tuple[str, ...] | dict[str, Condition] = (),
+    stop_timeout: float = 30.0,
+    **members: Any,
 ) -> Container:
+    if isinstance(depends_on, tuple):
+        depends_on = dict.fromkeys(depends_on, Condition.START)
     return Container(
         name=name,
         container_arn=f"arn:aws:ecs:local:000000000000:container/default/{TASK_ID}/{name}",
         essential=essential,
-        depends_on=depends_on,
+        depends_on=tuple(ContainerDependency(one, condition) for one, condition in depends_on.items()),
         stop_timeout=stop_timeout,
+        **members,
     )
 
 
@@ -62,12 +82,17 @@ def run(name: str) -> str:
 
 
 def play(task: Task, *life: Happening) -> tuple[Task, list[Effect]]:
-    """The task after all that, and everything that was to be done meanwhile."""
+    """The task after all that, and everything that the keeper was to be asked for meanwhile."""
     done: list[Effect] = []
     for now, event in life:
         task, effects = step(task, event, now)
-        done += effects
+        done += asked_for(effects)
     return task, done
+
+
+def asked_for(effects: list[Effect]) -> list[Effect]:
+    """Those that go to the keeper."""
+    return [effect for effect in effects if not isinstance(effect, Keep)]
 
 
 CREATED: Happening = (BORN, Created())
@@ -105,6 +130,17 @@ def lost(name: str, at: float, reason: str = "nobody knows") -> Happening:
     return at, Lost(run(name), at, reason)
 
 
+POLICIES = st.sampled_from(
+    [
+        {},
+        {},
+        {"restart_policy": RestartPolicy(enabled=True, ignored_exit_codes=(3,), restart_attempt_period=60)},
+        {"restart_policy": RestartPolicy(enabled=True), "restart_backoff": Backoff(1.0, 20.0)},
+        {"max_runtime": 5.0, "start_timeout": 10.0},
+    ]
+)
+
+
 @st.composite
 def tasks(draw: st.DrawFn) -> Task:
     """One to five containers, at least one of them essential, dependencies without a cycle, in any order."""
@@ -112,6 +148,10 @@ def tasks(draw: st.DrawFn) -> Task:
     essential = draw(st.sets(st.sampled_from(names), min_size=1))
     containers = []
     for number, name in enumerate(names):
-        earlier = draw(st.sets(st.sampled_from(names[:number]))) if number else set()
-        containers.append(container_of(name, essential=name in essential, depends_on=tuple(sorted(earlier))))
+        earlier = sorted(draw(st.sets(st.sampled_from(names[:number]))) if number else ())
+        depends_on = {
+            one: Condition.START if one in essential else draw(st.sampled_from(list(Condition))) for one in earlier
+        }
+        members = draw(POLICIES)
+        containers.append(container_of(name, essential=name in essential, depends_on=depends_on, **members))
     return task_of(*draw(st.permutations(containers)))

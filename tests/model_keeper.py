@@ -10,7 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 
-from supervisor.lifecycle import Effect, Emptied, Exited, RunEvent, Signalled, Spawn, Spawned, SpawnFailed
+from supervisor.lifecycle import Effect, Emptied, Exited, Keep, RunEvent, Signalled, Spawn, Spawned, SpawnFailed
 from supervisor.model import ExitStatus, Identity
 
 Move = Callable[[], None]
@@ -46,6 +46,7 @@ class ModelKeeper:
 
     def do(self, effect: Effect) -> None:
         """A spawn of a run that lives, and a stop of one that is over, are nothing."""
+        assert not isinstance(effect, Keep), "that is the store's"
         run = self.live.get(effect.run_id)
         if isinstance(effect, Spawn):
             if run is None:
@@ -82,19 +83,19 @@ class ModelKeeper:
     def _start(self, run_id: str) -> None:
         run = self.live[run_id]
         run.starting = False
-        self.events.append(Spawned(run_id, self.wall, Identity(42, 7)))
+        self.events.append(Spawned(run_id, self.wall, Identity(42, 7), clock=self.ticks))
         if run.asked and not run.kills:
             self._signal(run_id, signal.SIGTERM)
 
     def _fail(self, run_id: str) -> None:
         del self.live[run_id]
-        self.events.append(SpawnFailed(run_id, self.wall, "no such file"))
+        self.events.append(SpawnFailed(run_id, self.wall, "no such file", clock=self.ticks))
 
     def _end_main(self, run_id: str, status: ExitStatus, *, left: bool) -> None:
         run = self.live[run_id]
         run.main_lives = False
         self.exits[run_id] = status
-        self.events.append(Exited(run_id, self.wall, status))
+        self.events.append(Exited(run_id, self.wall, status, clock=self.ticks))
         if left:
             run.deadline = self.ticks + WINDOW if run.deadline is None else run.deadline
             self._signal(run_id, signal.SIGTERM)
@@ -103,11 +104,11 @@ class ModelKeeper:
 
     def _empty(self, run_id: str) -> None:
         del self.live[run_id]
-        self.events.append(Emptied(run_id, self.wall))
+        self.events.append(Emptied(run_id, self.wall, clock=self.ticks))
 
     def _signal(self, run_id: str, signum: int) -> None:
         run = self.live[run_id]
         assert run.deadline is not None
         left = "pid 42 (D)" if run.kills else None
         run.kills += signum == signal.SIGKILL
-        self.events.append(Signalled(run_id, self.wall, signum, run.deadline, left))
+        self.events.append(Signalled(run_id, self.wall, signum, run.deadline, left, clock=self.ticks))

@@ -9,9 +9,21 @@ from collections.abc import Iterator
 import msgspec
 from hypothesis import strategies as st
 
-from supervisor.lifecycle import Created, Effect, Event, Spawn, StopRequested, step
-from supervisor.model import DesiredStatus, LastStatus, StopCode, Task
+from supervisor.lifecycle import (
+    Created,
+    Effect,
+    Event,
+    HealthChanged,
+    Keep,
+    Spawn,
+    Stop,
+    StopRequested,
+    step,
+    timers,
+)
+from supervisor.model import Condition, Container, DesiredStatus, HealthStatus, LastStatus, PastRun, StopCode, Task
 from supervisor.recovery import recover
+from tests.lives import asked_for
 from tests.model_keeper import ModelKeeper, Move
 
 STOPPED = LastStatus.STOPPED
@@ -41,7 +53,8 @@ def check_record(task: Task) -> None:
         assert (one.last_status is STOPPED) == (one.stopped_at is not None)
         assert one.exit is None or one.started_at is not None
         assert one.deadline is None or one.last_status is not STOPPED
-        assert one.exit is None or one.killed_at is not None or one.exit.signal in (None, 11, 15)
+        in_flight = one.running_since is None  # what is told of the exit is the last run's
+        assert in_flight or one.exit is None or one.killed_at is not None or one.exit.signal in (None, 11, 15)
 
 
 def check_change(before: Task, after: Task) -> None:
@@ -52,10 +65,37 @@ def check_change(before: Task, after: Task) -> None:
         assert getattr(before, name) in (None, getattr(after, name)), f"{name} is told once"
     for one, later in zip(before.containers, after.containers, strict=True):
         assert one.last_status.rank <= later.last_status.rank
-        for name in ("run_id", "identity", "exit", "started_at", "signalled_at", "exited_at", "killed_at"):
-            assert getattr(one, name) in (None, getattr(later, name)), f"{name} of a container is told once"
+        if one.run_id not in (None, later.run_id):
+            assert (one.restart_deadline is not None, later.run_number) == (True, one.run_number + 1)
+            continue
+        names = ["run_id", "identity", "signalled_at", "killed_at"]
+        if later.restart_deadline is not None:
+            names.remove("identity")
+        if one.running_since is not None:
+            names += ["exit", "started_at", "exited_at"]
+        for name in names:
+            assert getattr(one, name) in (None, getattr(later, name)), f"{name} of a run is told once"
         if one.deadline is not None and later.deadline is not None:
             assert later.deadline <= one.deadline
+
+
+def is_met(other: Container, condition: Condition) -> bool:
+    """In other words than the lifecycle's."""
+    over = other.last_status is STOPPED
+    return {
+        "START": other.started_at is not None,
+        "COMPLETE": over and other.exit is not None,
+        "SUCCESS": over and other.exit is not None and other.exit.code == 0,
+        "HEALTHY": not over and other.health_status is HealthStatus.HEALTHY,
+    }[condition]
+
+
+def depend_on(task: Task, name: str) -> Iterator[Container]:
+    """All that depend on it, directly or not."""
+    for one in task.containers:
+        if any(dependency.container_name == name for dependency in one.depends_on):
+            yield one
+            yield from depend_on(task, one.name)
 
 
 class World:
@@ -67,22 +107,40 @@ class World:
         self.requests: list[Effect] = []
         self.delivered = 0
         self.spawns: Counter[str] = Counter()
+        self.kept: dict[str, PastRun] = {}
         self.may_crash = may_crash
         self.hear(Created())
 
     def hear(self, event: Event) -> None:
         """The agent takes an event, and everything that must be so then is."""
         before = self.task
-        self.task, effects = step(before, event, self.keeper.wall)
+        self.task, effects = step(before, event, self.keeper.wall, self.keeper.ticks)
         self.check(before)
         for effect in effects:
             if isinstance(effect, Spawn):
                 self.spawns[effect.run_id] += 1
                 assert self.spawns[effect.run_id] == 1
-                assert self.task.desired_status is DesiredStatus.RUNNING
-                needed = self.task.container(effect.container).depends_on
-                assert all(self.task.container(name).started_at is not None for name in needed)
-        self.requests += effects
+                assert self.task.desired_status is DesiredStatus.RUNNING, "a stop wins over every start"
+                container = self.task.container(effect.container)
+                needed = [(self.task.container(d.container_name), d.condition) for d in container.depends_on]
+                assert container.run_number > 1 or all(is_met(*one) for one in needed)
+            elif isinstance(effect, Stop) and self.task.desired_status is DesiredStatus.STOPPED:
+                self.check_turn(effect)
+        self.keep(effects)
+        self.requests += asked_for(effects)
+
+    def check_turn(self, effect: Stop) -> None:
+        """Nobody is told to stop before those that depend on it are gone, unless its time was over before."""
+        container = self.task.container_of_run(effect.run_id)
+        assert container is not None
+        if container.max_runtime is None:
+            assert all(one.last_status is STOPPED or one.stuck for one in depend_on(self.task, container.name))
+
+    def keep(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Keep):
+                assert effect.run.run_id not in self.kept, "a run ends once"
+                self.kept[effect.run.run_id] = effect.run
 
     def check(self, before: Task) -> None:
         check_record(self.task)
@@ -99,6 +157,21 @@ class World:
             moves.append(self.deliver)
         moves += self.keeper.moves()
         return moves
+
+    def chances(self) -> list[Move]:
+        """What can happen, and need not."""
+        moves: list[Move] = [functools.partial(self.wait, at, event) for at, event in timers(self.task)]
+        for one in self.task.containers:
+            if one.last_status is LastStatus.RUNNING and one.run_id is not None:
+                moves += [
+                    functools.partial(self.hear, HealthChanged(one.run_id, self.keeper.wall, health))
+                    for health in (HealthStatus.HEALTHY, HealthStatus.UNHEALTHY)
+                ]
+        return moves
+
+    def wait(self, until: float, event: Event) -> None:
+        self.set_clock(max(until - self.keeper.ticks, 0.0))
+        self.hear(event)
 
     def accidents(self) -> list[Move]:
         """What can happen beside, and leads nowhere by itself."""
@@ -140,17 +213,20 @@ class World:
             self.keeper.do(effect)
         held = self.keeper.held()
         before = self.task
-        self.task, self.requests = recover(before, held, self.keeper.wall)
-        assert recover(self.task, held, self.keeper.wall + 1) == (self.task, self.requests), "once is enough"
+        self.task, effects = recover(before, held, self.keeper.wall, self.keeper.ticks)
+        self.keep(effects)
+        self.requests = asked_for(effects)
+        again, effects = recover(self.task, held, self.keeper.wall + 1, self.keeper.ticks)
+        assert (again, effects) == (self.task, self.requests), "once is enough"
         check_record(self.task)
         self.delivered = 0
 
     def live(self, choices: Iterator[int]) -> None:
         """As chosen, then straight on, with a stop, to the end."""
         for choice in choices:
-            moves = self.moves() + self.accidents()
+            moves = self.moves() + self.chances() + self.accidents()
             moves[choice % len(moves)]()
-        if not self.moves() and self.task.desired_status is DesiredStatus.RUNNING:
+        if not self.moves() and not self.chances() and self.task.desired_status is DesiredStatus.RUNNING:
             assert self.task.last_status is LastStatus.RUNNING or not self.keeper.live
         self.hear(StopRequested(StopCode.USER_INITIATED, "the end"))
         for _ in range(400):
@@ -165,5 +241,8 @@ class World:
         assert self.task.stopped_reason
         assert self.keeper.live == {}
         assert max(self.keeper.starts.values(), default=1) == 1, "nothing is started twice"
-        exits = {one.run_id: one.exit for one in self.task.containers if one.exit is not None}
-        assert exits == self.keeper.exits
+        exits = {run_id: run.exit for run_id, run in self.kept.items() if run.exit is not None}
+        assert exits == self.keeper.exits, "the exit of every run is kept"
+        for one in self.task.containers:
+            if one.run_id in self.keeper.exits:
+                assert one.exit == self.keeper.exits[one.run_id]

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from supervisor import lifecycle
 from supervisor.model import LastStatus, Task
-from supervisor.store import Resource
+from supervisor.store import Kept, Resource
 
-Effects = list[tuple[Task, lifecycle.Effect]]
+Effects = list[tuple[Task, lifecycle.Spawn | lifecycle.Stop]]
 
 
 class Tasks(Protocol):
@@ -27,8 +27,10 @@ class Tasks(Protocol):
 class Draft:
     """Changes that will be committed together. A draft of a draft is one change of them: all of it or nothing."""
 
-    def __init__(self, base: Tasks) -> None:
+    def __init__(self, base: Tasks, clock: float) -> None:
+        """``clock``: the monotonic instant at which all this happens."""
         self._base = base
+        self.clock = clock
         self.tasks: dict[str, Task] = {}
         self.resources: list[Resource] = []
         """Definitions, clusters and the host as they are from now on. They are read from the store: the engine begins
@@ -36,6 +38,8 @@ class Draft:
         self.effects: Effects = []
         self.versions: list[Task] = []
         """Each version of a task that came up on the way: the journal has them all."""
+        self.kept: list[Kept] = []
+        """What is kept of tasks beside their records."""
 
     def task(self, task_id: str) -> Task | None:
         """The task as this draft has it."""
@@ -52,7 +56,7 @@ class Draft:
 
     def follow(self, task: Task, event: lifecycle.Event, now: float) -> Task:
         """Let the event happen to the task."""
-        task, effects = lifecycle.step(task, event, now)
+        task, effects = lifecycle.step(task, event, now, self.clock)
         return self.put(task, effects)
 
     def put(self, task: Task, effects: list[lifecycle.Effect]) -> Task:
@@ -61,7 +65,8 @@ class Draft:
         if before is None or before.version != task.version:
             self.versions.append(task)
         self.tasks[task.task_id] = task
-        self.effects += [(task, effect) for effect in effects]
+        self.kept += [effect.run for effect in effects if isinstance(effect, lifecycle.Keep)]
+        self.effects += [(task, effect) for effect in effects if not isinstance(effect, lifecycle.Keep)]
         return task
 
     def absorb(self, part: Draft) -> None:
@@ -70,3 +75,4 @@ class Draft:
         self.resources += part.resources
         self.effects += part.effects
         self.versions += part.versions
+        self.kept += part.kept

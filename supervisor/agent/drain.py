@@ -23,14 +23,17 @@ def stop_live(draft: Draft, event: StopRequested, now: float, spared: Callable[[
             draft.follow(task, event, now)
 
 
-async def drain(engine: Engine, clock: Clock) -> None:
-    """Returns when every task is STOPPED, stored, and the keeper knows. The keeper holds the deadlines."""
+async def drain(engine: Engine, clock: Clock, budget: float | None = None) -> None:
+    """Returns when every task is STOPPED, stored, and the keeper knows. The keeper holds the deadlines.
+
+    ``budget``: seconds for each task as a whole; along chains of containers it is shared.
+    """
     engine.draining = True
     ids: set[str] = set()
 
     def stop_all(draft: Draft) -> None:
         ids.update(draft.live())
-        stop_live(draft, StopRequested(StopCode.TERMINATION_NOTICE, REASON), clock.wall())
+        stop_live(draft, StopRequested(StopCode.TERMINATION_NOTICE, REASON, budget=budget), clock.wall())
 
     await engine.submit(stop_all)
     _log.info("tasks_stopping", tasks=len(ids))

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from supervisor import lifecycle, recovery, wire
 from supervisor.agent.draft import Draft
-from supervisor.agent.events import entries, narrate, translate
+from supervisor.agent.events import entries, moment, narrate, translate
 from supervisor.agent.spawning import spawn_request
+from supervisor.agent.timetable import Timetable
 from supervisor.clock import Clock
 from supervisor.errors import IllegalTransition, StoreError, SupervisorError
 from supervisor.log import get_logger
@@ -47,6 +49,13 @@ class _Change:
             self.answer.set_exception(error)
 
 
+class _Due(NamedTuple):
+    """What time has brought."""
+
+    task_id: str
+    event: lifecycle.Event
+
+
 class Engine:
     """Tasks that are not STOPPED yet, in memory; all others are the store's. Only ``run`` changes anything."""
 
@@ -64,11 +73,16 @@ class Engine:
         self._environ = environ or (lambda *_: {})
         self._live: dict[str, Task] = {}
         self._by_run: dict[str, str] = {}
-        self._inbox: deque[_Change | wire.Event] = deque()
+        self._inbox: deque[_Change | _Due | wire.Event] = deque()
         self._arrived = asyncio.Event()
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._followers: set[asyncio.Event] = set()
+        self._timetable = Timetable()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self.observers: list[Callable[[Task], None]] = []
+        """Called with every task that has changed, after the commit, and at the start with each that is not STOPPED."""
+        self.take_aside: Callable[[wire.RunEvent], bool] = lambda _: False
+        """Takes an event of a run that is no container's; False where it is not its own either."""
         self.draining = False
         """No new tasks any more."""
         self.emptied = asyncio.Event()
@@ -128,18 +142,19 @@ class Engine:
 
     async def recover(self, held: Collection[str]) -> None:
         """Take up what the store says was under way. ``held``: the runs that the keeper has."""
-        draft = Draft(self)
+        clock = self._clock.monotonic()
+        draft = Draft(self, clock)
         for task in self._store.load_unfinished():
             self._hold(task)
-            draft.put(*recovery.recover(task, frozenset(held), self._clock.wall()))
+            self._tell_observers(task)
+            draft.put(*recovery.recover(task, frozenset(held), self._clock.wall(), clock))
         _log.info("tasks_recovered", tasks=len(draft.tasks), runs_held=len(held))
         await self._commit(draft)
 
     async def run(self) -> None:
         """Make changes until cancelled."""
         while True:
-            await self._arrived.wait()
-            self._arrived.clear()
+            await self._wait()
             while self._inbox:
                 batch = list(self._inbox)
                 self._inbox.clear()
@@ -153,16 +168,31 @@ class Engine:
         self._inbox.append(item)
         self._arrived.set()
 
-    async def _make(self, batch: list[_Change | wire.Event]) -> None:
-        draft = Draft(self)
+    async def _wait(self) -> None:
+        """Until something has arrived, or is due: that is in the inbox then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._time_left()):
+                await self._arrived.wait()
+        self._arrived.clear()
+        self._inbox.extend(itertools.starmap(_Due, self._timetable.take_due(self._clock.monotonic())))
+
+    def _time_left(self) -> float | None:
+        """Seconds until something is due, None if nothing is."""
+        due_at = self._timetable.next_at()
+        return None if due_at is None else max(due_at - self._clock.monotonic(), 0.0)
+
+    async def _make(self, batch: list[_Change | _Due | wire.Event]) -> None:
+        draft = Draft(self, self._clock.monotonic())
         made: list[_Change] = []
         forget = 0
         for number, item in enumerate(batch, 1):
-            part = Draft(draft)
+            part = Draft(draft, draft.clock)
             try:
                 if isinstance(item, _Change):
                     item.result = item.change(part)
                     made.append(item)
+                elif isinstance(item, _Due):
+                    self._follow_due(part, item)
                 else:
                     forget = item.seq
                     self._follow(part, item, draft)
@@ -187,7 +217,7 @@ class Engine:
                 change.answer.set_result(change.result)
 
     def _follow(self, part: Draft, event: wire.Event, draft: Draft) -> None:
-        if isinstance(event, wire.Draining):
+        if isinstance(event, wire.Draining) or self.take_aside(event):
             return
         task_id = self._by_run.get(event.run)
         task = draft.task(task_id) if task_id is not None else None
@@ -195,30 +225,38 @@ class Engine:
         if task is None or container is None:
             _log.info("event_of_unknown_run", run=event.run, kind=type(event).__name__)  # stored before a crash
             return
-        part.follow(task, translate(event, container), self._clock.wall())
+        if (kept := moment(task, container, event)) is not None:
+            part.kept.append(kept)
+        if (translated := translate(event, container)) is not None:
+            part.follow(task, translated, self._clock.wall())
 
-    def _report(self, item: _Change | wire.Event, error: Exception) -> None:
+    def _follow_due(self, part: Draft, due: _Due) -> None:
+        task = part.task(due.task_id)
+        if task is not None:
+            part.follow(task, due.event, self._clock.wall())
+
+    def _report(self, item: _Change | _Due | wire.Event, error: Exception) -> None:
         if isinstance(item, _Change):
             item.fail(error)
         elif isinstance(error, IllegalTransition):
-            _log.error("event_refused", event_of_keeper=item._asdict(), error=str(error))
+            _log.error("event_refused", refused=repr(item), error=str(error))
 
-    def _refuse(self, batch: list[_Change | wire.Event], error: StoreError) -> None:
+    def _refuse(self, batch: list[_Change | _Due | wire.Event], error: StoreError) -> None:
         """Nothing was stored: requests hear of it, events stay, for the next commit."""
         _log.error("store_failed", error=str(error))
         for item in batch:
             if isinstance(item, _Change):
                 item.fail(error)
-        self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, _Change))
+        self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, _Change))  # what was due, too
 
     async def _commit(self, draft: Draft) -> None:
         # Whatever can fail comes before the save: an effect of what is stored must not be lost.
         requests = [self._request(task, effect) for task, effect in draft.effects]
         changed = {task_id: task for task_id, task in draft.tasks.items() if self.task(task_id) != task}
-        if changed or draft.resources:
+        if changed or draft.resources or draft.kept:
             told = entries(draft.versions, self._clock.wall())
             await asyncio.get_running_loop().run_in_executor(
-                self._writer, self._store.save, list(changed.values()), draft.resources, told
+                self._writer, self._store.save, list(changed.values()), draft.resources, told, draft.kept
             )
         for task in changed.values():
             self._publish(task)
@@ -236,29 +274,48 @@ class Engine:
             getattr(_log, level)(event, **facts)
         if task.last_status is LastStatus.STOPPED:
             self._live.pop(task.task_id, None)
+            self._timetable.enter(task)
             for container in task.containers:
                 self._by_run.pop(container.run_id or "", None)
         else:
             self.emptied.clear()
             self._hold(task)
+        self._tell_observers(task)
         for changed in self._watchers.get(task.task_id, ()):
             changed.set()
 
+    def _tell_observers(self, task: Task) -> None:
+        for observe in self.observers:
+            try:
+                observe(task)
+            except Exception:  # noqa: BLE001  what goes on beside must not undo what is committed
+                _log.exception("observer_failed")
+
     def _hold(self, task: Task) -> None:
+        before = self._live.get(task.task_id)
         self._live[task.task_id] = task
+        if before is not None:
+            now = {container.run_id for container in task.containers}
+            for container in before.containers:
+                if container.run_id not in now:  # a run that another one has followed
+                    self._by_run.pop(container.run_id or "", None)
         for container in task.containers:
             if container.run_id is not None:
                 self._by_run[container.run_id] = task.task_id
+        self._timetable.enter(task)
 
-    def _request(self, task: Task, effect: lifecycle.Effect) -> wire.Request:
+    def request_of(self, task: Task, container: str, run_id: str) -> wire.Spawn:
+        """What the keeper is asked for to start that container. ``StoreError`` without its definition."""
+        definition = self._store.definition(task.family, task.revision)
+        if definition is None:
+            raise StoreError(f"cannot start {container!r}: its task definition is not in the store")
+        return spawn_request(task, definition, container, run_id, self._environ(task, container))
+
+    def _request(self, task: Task, effect: lifecycle.Spawn | lifecycle.Stop) -> wire.Request:
         """What the keeper is asked for an effect."""
         if isinstance(effect, lifecycle.Stop):
             return wire.Stop(effect.run_id, effect.timeout)
-        definition = self._store.definition(task.family, task.revision)
-        if definition is None:
-            raise StoreError(f"cannot start {effect.container!r}: its task definition is not in the store")
-        environ = self._environ(task, effect.container)
-        return spawn_request(task, definition, effect.container, effect.run_id, environ)
+        return self.request_of(task, effect.container, effect.run_id)
 
     async def prune(self, before: float, limit: int) -> list[str]:
         """Drop records of tasks that stopped before that Unix time, between two commits; their ids."""

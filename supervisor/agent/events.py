@@ -9,30 +9,74 @@ from typing import Any
 
 import msgspec
 
-from supervisor import lifecycle, procinfo, shapes, wire
-from supervisor.model import Container, DesiredStatus, ExitStatus, Identity, LastStatus, Task
+from supervisor import diagnosis, lifecycle, procinfo, shapes, wire
+from supervisor.lifecycle import restarts
+from supervisor.model import Container, DesiredStatus, ExitStatus, Identity, LastStatus, Moment, Task
 from supervisor.store import JournalEntry
 
 _STUCK_AFTER = 1.0
 """Seconds from the first SIGKILL after which what is left is looked at: most deaths take a millisecond."""
 
 
-def translate(event: wire.Event, container: Container) -> lifecycle.RunEvent:
-    """What the keeper saw of a container's run, in the lifecycle's terms."""
+_KEPT = (wire.Signalled, wire.Hastened, wire.HookEnded, wire.Looked, wire.Exited, wire.Emptied)
+"""What stop reports are made of."""
+
+
+def translate(event: wire.RunEvent, container: Container) -> lifecycle.RunEvent | None:
+    """What the keeper saw of a container's run, in the lifecycle's terms; None where it moves nothing."""
+    run, at, clock = event.run, event.at, event.clock
     match event:
-        case wire.Spawned(at=at, run=run, pid=pid, start_time=start_time):
-            return lifecycle.Spawned(run, at, Identity(pid, start_time))
-        case wire.SpawnFailed(at=at, run=run):
-            return lifecycle.SpawnFailed(run, at, _spawn_reason(event))
-        case wire.Signalled(at=at, run=run, signum=signum, deadline=deadline, window=window):
-            return lifecycle.Signalled(run, at, signum, deadline, _left(event, container), window)
-        case wire.Hastened(at=at, run=run, deadline=deadline, window=window):
-            return lifecycle.Hastened(run, at, deadline, window)
-        case wire.Exited(at=at, run=run, code=code, signal=number, oom_kills=oom_kills):
-            return lifecycle.Exited(run, at, ExitStatus(code, number), oom_kills > 0)
-        case wire.Emptied(at=at, run=run):
-            return lifecycle.Emptied(run, at)
-    raise TypeError(f"cannot translate {type(event).__name__}")
+        case wire.Spawned(pid=pid, start_time=start_time):
+            return lifecycle.Spawned(run, at, Identity(pid, start_time), clock=clock)
+        case wire.SpawnFailed():
+            return lifecycle.SpawnFailed(run, at, _spawn_reason(event), clock=clock)
+        case wire.Signalled(signum=signum, deadline=deadline, window=window):
+            return lifecycle.Signalled(run, at, signum, deadline, _left(event, container), window, clock=clock)
+        case wire.Hastened(deadline=deadline, window=window):
+            return lifecycle.Hastened(run, at, deadline, window, clock=clock)
+        case wire.Looked():
+            return lifecycle.Looked(run, at, _finding(event, container), clock=clock)
+        case wire.Exited(code=code, signal=number, oom_kills=oom_kills):
+            return lifecycle.Exited(run, at, ExitStatus(code, number), oom_kills > 0, clock=clock)
+        case wire.Emptied():
+            return lifecycle.Emptied(run, at, clock=clock)
+        case wire.HookEnded():
+            return None
+
+
+def moment(task: Task, container: Container, event: wire.RunEvent) -> Moment | None:
+    """The event as it is kept for the stop report; None where that has no use for it."""
+    if not isinstance(event, _KEPT):
+        return None
+    facts: dict[str, Any] = event._asdict()
+    for name in ("seq", "run", "at", "clock"):
+        del facts[name]
+    if isinstance(event, wire.Looked):
+        facts["facts"] = [msgspec.to_builtins(sight) for sight in _sights(event)]
+    kind = type(event).__name__
+    return Moment(
+        task_id=task.task_id,
+        container=container.name,
+        run_id=event.run,
+        at=event.at,
+        clock=event.clock,
+        kind=kind,
+        facts=facts,
+    )
+
+
+def _sights(event: wire.Looked) -> list[diagnosis.Sight]:
+    """What was seen; nothing where a keeper of another release has told it in another way."""
+    try:
+        return msgspec.json.decode(event.facts, type=list[diagnosis.Sight])
+    except msgspec.DecodeError:
+        return []
+
+
+def _finding(event: wire.Looked, container: Container) -> str:
+    main_pid = container.identity.pid if container.identity is not None else 0
+    main_over = container.exit is not None
+    return diagnosis.summarize(diagnosis.diagnose(_sights(event), event.signums, main_pid, main_over=main_over))
 
 
 def _spawn_reason(event: wire.SpawnFailed) -> str:
@@ -66,17 +110,22 @@ def narrate(before: Task | None, after: Task) -> Iterator[tuple[str, str, dict[s
 
 
 def _narrate_container(old: Container | None, new: Container, facts: dict[str, Any]) -> Iterator[Any]:
-    if new.identity is not None and (old is None or old.identity is None):
-        yield "info", "container_started", {**facts, "pid": new.identity.pid}
+    if new.identity is not None and (old is None or old.identity != new.identity):
+        yield "info", "container_started", {**facts, "pid": new.identity.pid, "run": new.run_number}
     if new.signalled_at is not None and (old is None or old.signalled_at is None):
         yield "info", "container_signalled", {**facts, "stop_timeout": _rounded(new.window)}
     if new.killed_at is not None and (old is None or old.killed_at is None):
-        yield "warning", "container_killed", {**facts, "stop_timeout": _rounded(new.window)}
+        why = {} if not new.finding else {"why": new.finding}
+        yield "warning", "container_killed", {**facts, "stop_timeout": _rounded(new.window), **why}
+    if new.restart_deadline is not None and (old is None or old.restart_deadline is None):
+        code = new.exit.exit_code if new.exit is not None else None
+        pause = _rounded(restarts.pause(new))
+        yield "warning", "container_restarting", {**facts, "exit_code": code, "pause": pause, "reason": new.reason}
     if new.last_status is LastStatus.STOPPED and (old is None or old.last_status is not LastStatus.STOPPED):
         code = new.exit.exit_code if new.exit is not None else None
         level = "info" if new.reason is None else "warning"
         yield level, "container_stopped", {**facts, "exit_code": code, "reason": new.reason}
-    elif new.reason is not None and old is not None and new.reason != old.reason and new.exit == old.exit:
+    elif new.stuck and old is not None and new.reason != old.reason:
         yield "warning", "container_not_dying", {**facts, "reason": new.reason}
 
 

@@ -226,3 +226,29 @@ WHERE name = 'events';
 -- Forgets the oldest events from before a time
 DELETE FROM events
 WHERE seq IN (SELECT seq FROM events WHERE at < :before ORDER BY at LIMIT :limit);
+
+-- save_run --
+-- Keeps a run that is over
+INSERT INTO runs (task_id, container, number, body)
+VALUES (:task_id, :container, :number, :body)
+ON CONFLICT (task_id, container, number) DO UPDATE SET body = excluded.body;
+
+-- load_runs --
+-- The runs of a task that are over, by container and number
+SELECT body
+FROM runs
+WHERE task_id = :task_id
+ORDER BY container, number;
+
+-- save_moment --
+-- Keeps what the keeper told of a stop, once
+INSERT INTO moments (task_id, run_id, clock, kind, body)
+VALUES (:task_id, :run_id, :clock, :kind, :body)
+ON CONFLICT (task_id, run_id, clock, kind) DO NOTHING;
+
+-- load_moments --
+-- What the keeper told of the stops of a task, in order
+SELECT body
+FROM moments
+WHERE task_id = :task_id
+ORDER BY clock, rowid;

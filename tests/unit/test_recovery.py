@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from tests.lives import (
     CREATED,
     Happening,
     asked,
+    asked_for,
     container_of,
     emptied,
     exited,
@@ -59,17 +61,22 @@ ANSWERS: dict[tuple[str, bool], tuple[LastStatus, StopCode | None, str | None, l
 }
 
 
+def recovered(task: Task, held: AbstractSet[str], now: float) -> tuple[Task, list[Effect]]:
+    task, effects = recover(task, held, now)
+    return task, asked_for(effects)
+
+
 @pytest.mark.parametrize(("life", "is_held"), ANSWERS)
 def test_what_is_stored_and_what_is_held(life: str, is_held: bool) -> None:
     stored, _ = play(task_of(container_of("main")), *LIVES[life])
     held = frozenset({run("main")} if is_held else ())
-    task, effects = recover(stored, held, NOW)
+    task, effects = recovered(stored, held, NOW)
     (main,) = task.containers
     assert (main.last_status, task.stop_code, main.reason, effects) == ANSWERS[life, is_held]
     assert task.last_status is main.last_status
     assert main.exit == stored.containers[0].exit, "an exit code is never invented, and never dropped"
     assert is_held is False or task == stored, "a run that is held tells the rest itself"
-    assert recover(task, held, NOW + 1) == (task, effects if task.last_status is not STOPPED else [])
+    assert recovered(task, held, NOW + 1) == (task, effects if task.last_status is not STOPPED else [])
 
 
 def test_the_product_is_whole() -> None:
@@ -83,7 +90,7 @@ PAIR = task_of(container_of("main"), container_of("side", essential=False, depen
 
 def test_a_lost_essential_container_stops_the_others() -> None:
     stored, _ = play(PAIR, *UP, spawned("side", 1002))
-    task, effects = recover(stored, {run("side")}, NOW)
+    task, effects = recovered(stored, {run("side")}, NOW)
     assert (task.last_status, task.stop_code, task.stopped_reason) == (RUNNING, ESSENTIAL, ESSENTIAL_EXITED)
     assert (task.desired_status, task.stopping_at, task.execution_stopped_at) == (DesiredStatus.STOPPED, NOW, NOW)
     assert effects == [Stop(run("side"))]
@@ -91,7 +98,7 @@ def test_a_lost_essential_container_stops_the_others() -> None:
 
 def test_nothing_is_asked_for_that_a_loss_has_made_needless() -> None:
     stored, _ = play(PAIR, *UP)
-    task, effects = recover(stored, frozenset(), NOW)
+    task, effects = recovered(stored, frozenset(), NOW)
     assert effects == []
     assert [one.reason for one in task.containers] == [LOST, NEVER_STARTED]
     assert (task.last_status, task.stop_code) == (STOPPED, ESSENTIAL)
@@ -99,7 +106,7 @@ def test_nothing_is_asked_for_that_a_loss_has_made_needless() -> None:
 
 def test_a_lost_container_that_is_not_essential_stops_nothing() -> None:
     stored, _ = play(PAIR, *UP, spawned("side", 1002))
-    task, effects = recover(stored, {run("main")}, NOW)
+    task, effects = recovered(stored, {run("main")}, NOW)
     assert effects == []
     assert (task.last_status, task.desired_status) == (RUNNING, DesiredStatus.RUNNING)
     assert task.container("side").reason == LOST
@@ -107,7 +114,7 @@ def test_a_lost_container_that_is_not_essential_stops_nothing() -> None:
 
 def test_what_had_become_ready_is_started() -> None:
     """The record of a step and its effects are stored together; one made by hand, or by a later version, may not be."""
-    task, effects = recover(PAIR, frozenset(), NOW)
+    task, effects = recovered(PAIR, frozenset(), NOW)
     assert effects == [SPAWN]
     assert task.container("main").run_id == run("main")
 
