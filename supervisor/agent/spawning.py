@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from supervisor import shapes, wire
 from supervisor.model import Container, ContainerDefinition, Task, TaskDefinition
 
@@ -30,14 +32,16 @@ def spawn_request(
         ulimits=[(limit.name, limit.soft_limit, limit.hard_limit) for limit in defined.ulimits],
         log_driver=driver,
         log_tag=tag,
-        stop_signal=policy.signal,
+        stop_signals=list(policy.signals),
         stop_scope=policy.scope.value,
         stop_timeout=container.stop_timeout,
+        pre_stop=list(policy.pre_stop),
+        pre_stop_share=shapes.PRE_STOP_SHARE,
         **_limits(task, container, definition),
     )
 
 
-def _limits(task: Task, container: Container, definition: TaskDefinition) -> dict[str, int | None]:
+def _limits(task: Task, container: Container, definition: TaskDefinition) -> dict[str, Any]:
     """What the cgroups of the run and of its task are limited to.
 
     ``memory`` is the hard limit; ``memoryReservation`` what the kernel does not take away while there is memory without

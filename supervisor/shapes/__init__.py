@@ -4,7 +4,7 @@ from .arns import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, Names
 from .checks import cpu_units, mebibytes
 from .definitions import definition_from
 from .events import iso_time, parse_after, parse_since, render_event
-from .labels import StopPolicy, stop_policy
+from .labels import PRE_STOP_SHARE, StopPolicy, stop_policy
 from .metadata import render_inside_container, render_inside_task
 from .pages import check_max_results, one_page, read_token
 from .parse import parse_request
@@ -58,6 +58,7 @@ __all__ = [
     "NOT_VALID",
     "NOT_VALID_DETAIL",
     "OPERATIONS",
+    "PRE_STOP_SHARE",
     "TASK_NOT_FOUND",
     "DefinitionAsked",
     "Names",

@@ -36,9 +36,12 @@ class RestartPolicy(Shape, frozen=True, kw_only=True):
     """Whether the container is started again when it exits."""
 
     enabled: Annotated[bool, about("Whether the policy is in force.")]
-    ignored_exit_codes: Annotated[list[Integer] | None, about("Exit codes after which it is not restarted.")] = None
+    ignored_exit_codes: Annotated[
+        list[Integer] | None, about("Exit codes after which it is not restarted, up to 50.")
+    ] = None
     restart_attempt_period: Annotated[
-        Integer | None, about("Seconds that a container must have run before it is restarted.")
+        Integer | None,
+        about("Seconds that a run must have lasted for another to follow, 60 to 1800; 300 when absent."),
     ] = None
 
 
@@ -89,7 +92,7 @@ class ContainerDependency(Shape, frozen=True, kw_only=True):
     """Another container that comes first."""
 
     container_name: Annotated[str, about("The name of the other container.")]
-    condition: Annotated[str, about("What it must have reached; `START` is supported.")]
+    condition: Annotated[str, about("What it must have reached: `START`, `COMPLETE`, `SUCCESS` or `HEALTHY`.")]
 
 
 class Ulimit(Shape, frozen=True, kw_only=True):
@@ -112,10 +115,14 @@ class HealthCheck(Shape, frozen=True, kw_only=True):
     """A command that tells whether the container is healthy."""
 
     command: Annotated[list[str], about('The command, led by `CMD` or `CMD-SHELL`; or `["NONE"]`.')]
-    interval: Annotated[Integer | None, about("Seconds between two checks.")] = None
-    timeout: Annotated[Integer | None, about("Seconds that one check may take.")] = None
-    retries: Annotated[Integer | None, about("Failures in a row that make the container unhealthy.")] = None
-    start_period: Annotated[Integer | None, about("Seconds at the start in which failures do not count.")] = None
+    interval: Annotated[Integer | None, about("Seconds between two checks, 5 to 300; 30 when absent.")] = None
+    timeout: Annotated[Integer | None, about("Seconds that one check may take, 2 to 60; 5 when absent.")] = None
+    retries: Annotated[
+        Integer | None, about("Failures in a row that make the container unhealthy, 1 to 10; 3 when absent.")
+    ] = None
+    start_period: Annotated[
+        Integer | None, about("Seconds at the start in which failures do not count, 0 to 300; 0 when absent.")
+    ] = None
 
 
 class ContainerDefinition(Shape, frozen=True, kw_only=True):
@@ -139,8 +146,11 @@ class ContainerDefinition(Shape, frozen=True, kw_only=True):
     volumes_from: Annotated[list[VolumeFrom] | None, about("Not supported.")] = None
     linux_parameters: Annotated[LinuxParameters | None, about("Only `initProcessEnabled` is supported.")] = None
     secrets: Annotated[list[Secret] | None, about("Not supported.")] = None
-    depends_on: Annotated[list[ContainerDependency] | None, about("Containers that must start before.")] = None
-    start_timeout: Annotated[Integer | None, about("Seconds to wait for what it depends on; recorded.")] = None
+    depends_on: Annotated[list[ContainerDependency] | None, about("Containers that come first.")] = None
+    start_timeout: Annotated[
+        Integer | None,
+        about("Seconds in which it must reach what others wait for: COMPLETE, SUCCESS or HEALTHY; 0 is any time."),
+    ] = None
     stop_timeout: Annotated[
         Integer | None,
         about("Seconds between the stop signal and SIGKILL; when absent or 0, the agent's `stop.timeout`."),
@@ -160,11 +170,14 @@ class ContainerDefinition(Shape, frozen=True, kw_only=True):
     pseudo_terminal: Annotated[bool | None, about("True is not supported: there is no terminal.")] = None
     docker_labels: Annotated[
         dict[str, str] | None,
-        about("Free labels; `supervisor.stop-signal` and `supervisor.stop-scope` say how it is stopped."),
+        about(
+            "Free labels, but for `supervisor.`: `stop-signal`, `stop-scope`, `pre-stop`, `stop-budget`, `max-runtime`"
+            " and `restart-backoff` say what ECS has no member for."
+        ),
     ] = None
     ulimits: Annotated[list[Ulimit] | None, about("Resource limits.")] = None
     log_configuration: Annotated[LogConfiguration | None, about("Where stdout and stderr go.")] = None
-    health_check: Annotated[HealthCheck | None, about('Not supported, except `["NONE"]`.')] = None
+    health_check: Annotated[HealthCheck | None, about("How it is told whether the container is healthy.")] = None
     system_controls: Annotated[list[Loose] | None, about("Not supported.")] = None
     resource_requirements: Annotated[list[Loose] | None, about("Not supported.")] = None
     firelens_configuration: Annotated[Loose | None, about("Not supported.")] = None

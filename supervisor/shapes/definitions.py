@@ -13,10 +13,12 @@ import msgspec
 
 from supervisor import model
 from supervisor.errors import ClientError
+from supervisor.model import Condition
 
 from .arns import FAMILY, Names, shown
 from .checks import check_tags, check_task_size, check_text, says_something
 from .containers import ContainerDefinition, MountPoint
+from .labels import check_budgets
 from .parts import Volume
 from .requests import RegisterTaskDefinition
 from .strict import check_strict
@@ -122,6 +124,7 @@ def _containers(given: list[ContainerDefinition], volumes: list[Volume]) -> tupl
         raise ClientError("Task definition doesn't have any essential container.")
     _check_dependencies(judged)
     _check_ports(judged)
+    check_budgets(judged.values())
     return tuple(judged.values())
 
 
@@ -173,14 +176,14 @@ def _check_ports(containers: dict[str, model.ContainerDefinition]) -> None:
 
 
 def _check_dependencies(containers: dict[str, model.ContainerDefinition]) -> None:
-    """Every ``dependsOn`` names another container, with a condition that is supported, and none waits for itself."""
+    """Every ``dependsOn`` names another container that can come to its condition, and none waits for itself."""
     for index, container in enumerate(containers.values()):
         for number, dependency in enumerate(container.depends_on):
             path = f"containerDefinitions[{index}].dependsOn[{number}]"
             before = containers.get(dependency.container_name)
             if before is None:
                 raise ClientError(f"{path}.containerName: no container has the name {shown(dependency.container_name)}")
-            _check_condition(dependency.condition, f"{path}.condition", essential=before.essential)
+            _check_condition(dependency.condition, before, f"{path}.condition")
     order = graphlib.TopologicalSorter(
         {name: [d.container_name for d in container.depends_on] for name, container in containers.items()}
     )
@@ -192,10 +195,10 @@ def _check_dependencies(containers: dict[str, model.ContainerDefinition]) -> Non
         raise ClientError(f"containerDefinitions: dependsOn goes round in a circle, {cycle}; remove one") from None
 
 
-def _check_condition(condition: str, path: str, *, essential: bool) -> None:
-    if condition in ("SUCCESS", "COMPLETE") and essential:
+def _check_condition(condition: Condition, before: model.ContainerDefinition, path: str) -> None:
+    if condition in (Condition.SUCCESS, Condition.COMPLETE) and before.essential:
         raise ClientError("A dependency container with SUCCESS or COMPLETE condition cannot be an essential container")
-    if condition in ("SUCCESS", "COMPLETE", "HEALTHY"):
-        raise ClientError(f"{path}: {condition} is not supported in this version; use START")
-    if condition != "START":
-        raise ClientError(f"{path}: expected START, got {shown(condition)}")
+    if condition is Condition.HEALTHY and before.health_check is None:
+        raise ClientError(
+            f"{path}: {before.name} has no healthCheck, so it never is HEALTHY; give it one, or use START"
+        )

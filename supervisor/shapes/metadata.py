@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.model import Container, ContainerDefinition, Task, TaskDefinition
+from supervisor.model import Container, ContainerDefinition, LastStatus, Task, TaskDefinition
 
 from .checks import cpu_units, mebibytes
 from .events import iso_time
@@ -36,7 +36,7 @@ def render_inside_task(
         "ExecutionStoppedAt": _iso(task.execution_stopped_at),
         "TaskTags": {tag.key: tag.value for tag in task.tags} if tags else None,
         "Containers": [render_inside_container(task, one, definition, now, monotonic) for one in task.containers],
-        **_stop(task, max((one.deadline for one in task.containers if one.deadline), default=None), now, monotonic),
+        **_stop(task, _last_deadline(task), now, monotonic),
     }
     return _known(rendered)
 
@@ -72,11 +72,27 @@ def render_inside_container(
         "Type": "NORMAL",
         "LogDriver": None if log is None else log.log_driver,
         "LogOptions": None if log is None else log.options,
+        "Health": _health(container),
+        "RestartCount": None if container.restart_policy is None else container.restarts,
         "ContainerARN": container.container_arn,
         "Networks": [{"NetworkMode": "host"}],
         **_stop(task, container.deadline, now, monotonic),
     }
     return _known(rendered)
+
+
+def _health(container: Container) -> dict[str, Any] | None:
+    """What the last check that changed it said; None where nothing is checked."""
+    if container.health_check is None:
+        return None
+    return _known(
+        {
+            "status": container.health_status,
+            "statusSince": _iso(container.health_since),
+            "exitCode": container.health_exit_code,
+            "output": container.health_output,
+        }
+    )
 
 
 def _labels(task: Task, definition: TaskDefinition, defined: ContainerDefinition) -> dict[str, str]:
@@ -100,6 +116,14 @@ def _task_limits(task: Task) -> dict[str, float] | None:
 def _container_limits(container: Container) -> dict[str, int]:
     memory = container.memory or container.memory_reservation
     return _known({"CPU": int(container.cpu), "Memory": int(memory) if memory is not None else None})
+
+
+def _last_deadline(task: Task) -> float | None:
+    """When nothing of the task is left any more. Who is stopped after others has no deadline of its own before."""
+    waiting = any(one.deadline is None and one.last_status is LastStatus.RUNNING for one in task.containers)
+    if waiting and task.stop_deadline is not None:
+        return task.stop_deadline
+    return max((one.deadline for one in task.containers if one.deadline is not None), default=None)
 
 
 def _stop(task: Task, deadline: float | None, now: float, monotonic: float) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from supervisor.model import (
     Container,
     ContainerDefinition,
     ContainerOverride,
-    HealthStatus,
     LastStatus,
     NetworkBinding,
     Tag,
@@ -26,6 +25,9 @@ from supervisor.model import (
 
 BIND_IP = "0.0.0.0"  # noqa: S104 - shown, not bound: which addresses a process listens on is its own affair
 COMPATIBILITIES = ["EXTERNAL", "EC2"]
+
+_NOT_FILLED_IN = {"restartPolicy": "ignoredExitCodes", "healthCheck": "startPeriod"}
+"""Of these, ECS shows the member only where it was given, and of what was left out beside it the default."""
 
 
 def render_task(task: Task, *, include_tags: bool = False) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def render_task(task: Task, *, include_tags: bool = False) -> dict[str, Any]:
         "enableExecuteCommand": False,
         "executionStoppedAt": _time(task.execution_stopped_at),
         "group": task.group,
-        "healthStatus": HealthStatus.UNKNOWN,
+        "healthStatus": task.health_status,
         "lastStatus": task.last_status,
         "launchType": task.launch_type,
         "memory": task.memory,
@@ -75,7 +77,7 @@ def _render_container(container: Container, task_arn: str) -> dict[str, Any]:
         "reason": _short(container.reason),
         "networkBindings": _network_bindings(container),
         "networkInterfaces": [],
-        "healthStatus": HealthStatus.UNKNOWN,
+        "healthStatus": container.health_status,
         "managedAgents": [],
         "cpu": container.cpu,
         "memory": container.memory,
@@ -142,6 +144,10 @@ def _render_definition(container: ContainerDefinition) -> dict[str, Any]:
     rendered = {**defaults, **members, **container.echo}
     rendered["environment"] = _pairs(rendered["environment"])
     rendered["portMappings"] = [{"hostPort": 0, "protocol": "tcp", **port} for port in rendered["portMappings"]]
+    for name, unsaid in _NOT_FILLED_IN.items():
+        if name in members:
+            filled_in = {member: value for member, value in members[name].items() if member != unsaid}
+            rendered[name] = filled_in | container.echo[name]
     return rendered
 
 

@@ -6,8 +6,6 @@ which no host of processes has, and ECS may want roles and images that exist.
 
 from __future__ import annotations
 
-from typing import Any
-
 from supervisor.errors import ClientError, InvalidParameterError
 from supervisor.model import ContainerDefinition, TaskDefinition
 
@@ -16,8 +14,8 @@ from .checks import cpu_units, mebibytes
 MIN_MEMORY = 6
 """MiB of a container (Docker's own floor)."""
 
-FARGATE_TIMEOUT = 120
-"""Seconds that Fargate waits at most, for a start and for a stop."""
+FARGATE_TIMEOUTS = range(2, 121)
+"""Seconds that Fargate waits, for a start and for a stop."""
 
 ECS_LOG_DRIVERS = ("json-file", "journald")
 """Those that this host and ECS on a host of one's own both have; Fargate has none of them."""
@@ -82,13 +80,10 @@ def _check_container(container: ContainerDefinition, path: str, definition: Task
 
 
 def _check_fargate_container(container: ContainerDefinition, path: str) -> None:
-    timeouts: dict[str, Any] = {
-        "stopTimeout": container.stop_timeout,
-        "startTimeout": container.echo.get("startTimeout"),
-    }
-    for member, seconds in timeouts.items():
-        if seconds is not None and seconds > FARGATE_TIMEOUT:
-            raise ClientError(f"{path}.{member}: FARGATE takes up to {FARGATE_TIMEOUT} seconds, got {seconds}")
+    for member, seconds in (("stopTimeout", container.stop_timeout), ("startTimeout", container.start_timeout)):
+        if seconds is not None and seconds not in FARGATE_TIMEOUTS:
+            least, most = FARGATE_TIMEOUTS[0], FARGATE_TIMEOUTS[-1]
+            raise ClientError(f"{path}.{member}: FARGATE takes {least} to {most} seconds, got {seconds}")
     if container.log_configuration is not None:
         driver = container.log_configuration.log_driver
         raise ClientError(f"{path}.logConfiguration.logDriver: FARGATE has no {driver}; leave it out")

@@ -26,7 +26,7 @@ from .checks import (
     mebibytes,
     says_something,
 )
-from .labels import stop_policy
+from .labels import max_runtime, restart_backoff, stop_budget, stop_policy
 from .requests import RunTask
 from .strict import check_strict_launch
 
@@ -238,6 +238,7 @@ def new_task(
         request_digest=None if request.client_token is None else request_digest(request, names.cluster),
         reserved_cpu=_reserved_cpu(overrides.cpu or definition.cpu, containers),
         reserved_memory=_reserved_memory(overrides.memory or definition.memory, containers),
+        stop_budget=stop_budget(definition.container_definitions),
     )
 
 
@@ -252,11 +253,17 @@ def _new_container(
     cpu = container.cpu if override.cpu is None else override.cpu
     memory = override.memory or container.memory
     reservation = override.memory_reservation or container.memory_reservation
+    policy = container.restart_policy
     return model.Container(
         name=container.name,
         container_arn=arn,
         essential=container.essential,
-        depends_on=tuple(dependency.container_name for dependency in container.depends_on),
+        depends_on=container.depends_on,
+        start_timeout=float(container.start_timeout) if container.start_timeout else None,
+        restart_policy=policy if policy is not None and policy.enabled else None,
+        restart_backoff=restart_backoff(container),
+        health_check=container.health_check,
+        max_runtime=max_runtime(container),
         stop_timeout=stop_policy(container, default_stop_timeout).timeout,
         image=container.image,
         cpu=str(cpu),

@@ -23,8 +23,9 @@ from .checks import (
     check_text,
     says_something,
 )
-from .containers import ContainerDefinition, LogConfiguration, PortMapping, Ulimit
+from .containers import ContainerDefinition, ContainerDependency, LogConfiguration, PortMapping, Ulimit
 from .labels import check_labels
+from .watch import health_check, restart_policy
 
 CANNOT = "a process host cannot do this; remove it"
 NOT_YET = "not supported in this version; remove it"
@@ -54,11 +55,12 @@ REFUSED = {
 OBEYED = frozenset(
     {
         *("name", "image", "cpu", "memory", "memoryReservation", "portMappings", "essential", "entryPoint"),
-        *("command", "environment", "dependsOn", "stopTimeout", "user", "workingDirectory", "dockerLabels"),
-        *("ulimits", "logConfiguration"),
+        *("command", "environment", "dependsOn", "startTimeout", "stopTimeout", "user", "workingDirectory"),
+        *("dockerLabels", "ulimits", "logConfiguration"),
     }
 )
-"""Members that have a field of their own in the record."""
+"""Members that have a field of their own in the record. ``restartPolicy`` and ``healthCheck`` have one, and are kept
+word for word beside it: of them ECS does not show all that was left out."""
 
 ULIMITS = frozenset(
     {
@@ -87,14 +89,12 @@ def judge_container(given: ContainerDefinition, path: str) -> model.ContainerDef
     """
     members: dict[str, Any] = msgspec.to_builtins(given)
     _refuse(members, path)
-    labels = given.docker_labels or {}
-    check_labels(labels, f"{path}.dockerLabels")
     check_container_size(given.cpu, given.memory, given.memory_reservation, path, ClientError)
     echo = {name: value for name, value in members.items() if name not in OBEYED}
     ports = tuple(_port(port, f"{path}.portMappings[{index}]") for index, port in enumerate(given.port_mappings or ()))
     if any(port.name or port.app_protocol for port in given.port_mappings or ()):
         echo["portMappings"] = members["portMappings"]  # more is kept of them than their record has fields for
-    return model.ContainerDefinition(
+    judged = model.ContainerDefinition(
         name=_name(given.name, path),
         image=given.image or None,
         entry_point=check_arguments(given.entry_point, f"{path}.entryPoint", ClientError),
@@ -105,18 +105,22 @@ def judge_container(given: ContainerDefinition, path: str) -> model.ContainerDef
         essential=given.essential is not False,
         stop_timeout=given.stop_timeout,
         ulimits=_ulimits(given.ulimits or [], path),
-        docker_labels=labels,
+        docker_labels=given.docker_labels or {},
         log_configuration=_log_configuration(given.log_configuration, f"{path}.logConfiguration"),
         depends_on=tuple(
-            model.ContainerDependency(container_name=before.container_name, condition=before.condition)
-            for before in given.depends_on or ()
+            _dependency(before, f"{path}.dependsOn[{index}]") for index, before in enumerate(given.depends_on or ())
         ),
+        start_timeout=given.start_timeout,
+        restart_policy=restart_policy(given.restart_policy, f"{path}.restartPolicy"),
+        health_check=health_check(given.health_check, f"{path}.healthCheck"),
         port_mappings=ports,
         cpu=given.cpu or 0,
         memory=given.memory,
         memory_reservation=given.memory_reservation,
         echo=echo,
     )
+    check_labels(judged, path)
+    return judged
 
 
 def _refuse(members: dict[str, Any], path: str) -> None:
@@ -124,10 +128,6 @@ def _refuse(members: dict[str, Any], path: str) -> None:
     for name, why in REFUSED.items():
         if says_something(members.get(name)):
             raise ClientError(f"{path}.{name}: {why}")
-    if members.get("restartPolicy", {}).get("enabled"):
-        raise ClientError(f"{path}.restartPolicy.enabled: {NOT_YET}")
-    if "healthCheck" in members and members["healthCheck"]["command"] != ["NONE"]:
-        raise ClientError(f'{path}.healthCheck: {NOT_YET}, or set its command to ["NONE"]')
     for name in ("startTimeout", "stopTimeout"):
         if members.get(name, 0) < 0:
             raise ClientError(f"{path}.{name}: expected 0 or more seconds, got {members[name]}")
@@ -157,6 +157,13 @@ def _command(given: ContainerDefinition, path: str) -> tuple[str, ...]:
     raise ClientError(
         f"{path}.command: there is nothing to run, and no image here to supply it; give entryPoint or command"
     )
+
+
+def _dependency(given: ContainerDependency, path: str) -> model.ContainerDependency:
+    if given.condition not in tuple(model.Condition):
+        conditions = ", ".join(model.Condition)
+        raise ClientError(f"{path}.condition: expected one of {conditions}, got {shown(given.condition)}")
+    return model.ContainerDependency(given.container_name, model.Condition(given.condition))
 
 
 def _working_directory(text: str | None, path: str) -> str | None:

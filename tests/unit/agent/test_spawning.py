@@ -1,9 +1,11 @@
-"""What the keeper is asked to limit, out of what a definition and its overrides say."""
+"""What the keeper is asked to limit and how it is to stop, out of what a definition and its overrides say."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
+from supervisor import wire
 from supervisor.agent.spawning import spawn_request
 from supervisor.model import TaskDefinition
 from tests.unit.shapes.samples import container, register, run
@@ -53,3 +55,35 @@ def test_weights_stay_in_the_kernels_bounds() -> None:
 def test_what_the_agent_adds_to_an_environment_is_not_to_be_replaced() -> None:
     definition = register(container(environment=[{"name": "A", "value": "theirs"}]))
     assert spawn_request(run(definition), definition, "web", "a" * 32, {"A": "ours"}).environ["A"] == "ours"
+
+
+def test_how_a_run_is_stopped() -> None:
+    spec = stop_of(register(container(stopTimeout=7)))
+    assert (spec.stop_signals, spec.stop_scope, spec.stop_timeout) == ([(signal.SIGTERM, 0.0)], "main", 7.0)
+    assert (spec.pre_stop, spec.beside, spec.lifetime) == ([], None, None)
+
+
+def test_a_sequence_of_signals_and_a_hook() -> None:
+    labels = {
+        "supervisor.stop-signal": "TERM:20,INT:5",
+        "supervisor.stop-scope": "group",
+        "supervisor.pre-stop": '["/bin/drain", "now"]',
+    }
+    spec = stop_of(register(container(dockerLabels=labels)))
+    assert (spec.stop_signals, spec.stop_timeout) == ([(signal.SIGTERM, 0.0), (signal.SIGINT, 0.8)], 25.0)
+    assert (spec.stop_scope, spec.pre_stop, spec.pre_stop_share) == ("group", ["/bin/drain", "now"], 0.5)
+    assert spec.environ["SUPERVISOR_STOP_TIMEOUT"] == "25"
+
+
+def test_the_last_signal_of_a_sequence_has_what_is_left_of_the_agents_window() -> None:
+    spec = stop_of(register(container(dockerLabels={"supervisor.stop-signal": "TERM:15,INT"})))
+    assert (spec.stop_signals, spec.stop_timeout) == ([(signal.SIGTERM, 0.0), (signal.SIGINT, 0.5)], 30.0)
+
+
+def stop_of(definition: TaskDefinition) -> wire.Spawn:
+    """The request for the first container's run, as it arrives at the keeper."""
+    decoder = wire.Decoder.at_keeper()
+    decoder.feed(wire.encode(spawn_request(run(definition), definition, "web", "a" * 32, {})))
+    (arrived,) = decoder.messages()
+    assert isinstance(arrived, wire.Spawn)
+    return arrived

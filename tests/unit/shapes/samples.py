@@ -47,15 +47,25 @@ REFUSED_IN_A_CONTAINER = {
 
 KEPT_IN_A_CONTAINER = {
     "repositoryCredentials": {"credentialsParameter": "arn:x"},
-    "restartPolicy": {"enabled": False, "ignoredExitCodes": [0], "restartAttemptPeriod": 60},
     "linuxParameters": {"initProcessEnabled": True, "capabilities": {"add": [], "drop": []}, "tmpfs": []},
-    "startTimeout": 30,
     "versionConsistency": "disabled",
     "healthCheck": {"command": ["NONE"], "interval": 30},
     "interactive": False,
     "links": [],
 }
 """Members of a container definition that are kept and not obeyed."""
+
+WATCHED = {
+    "restartPolicy": {"enabled": True, "ignoredExitCodes": [0, 3], "restartAttemptPeriod": 60},
+    "healthCheck": {
+        "command": ["CMD-SHELL", "curl -f http://localhost/ || exit 1"],
+        "interval": 10,
+        "timeout": 2,
+        "retries": 5,
+        "startPeriod": 20,
+    },
+}
+"""Members of a container definition that tell what happens to it while it runs, in full."""
 
 
 def container(**members: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.errors import ClientError
 from supervisor.model import (
+    Condition,
     ContainerDefinition,
     DefinitionStatus,
     KeyValuePair,
@@ -26,6 +27,7 @@ from .samples import (
     KEPT_IN_A_CONTAINER,
     REFUSED_IN_A_CONTAINER,
     VOLUME,
+    WATCHED,
     container,
     refusal,
     register,
@@ -69,7 +71,7 @@ def test_a_definition_in_full() -> None:
         ulimits=(Ulimit("nofile", 1024, -1),),
         docker_labels={"team": "shop", "supervisor.stop-signal": "QUIT"},
         log_configuration=LogConfiguration("journald", {"tag": "web"}),
-        depends_on=(Dependency("log", "START"),),
+        depends_on=(Dependency("log", Condition.START),),
         port_mappings=(PortMapping(80), PortMapping(53, 53, "udp")),
         cpu=256,
         memory=512,
@@ -109,6 +111,17 @@ def test_waiting_for_the_end_of_an_essential_container(condition: str) -> None:
     waiting = container(name="b", dependsOn=[{"containerName": "web", "condition": condition}])
     text = "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container"
     assert refusal(container(), waiting) == text
+
+
+def test_waiting_for_health_needs_a_check() -> None:
+    def web(*command: str) -> dict[str, Any]:
+        return container(healthCheck={"command": command})
+
+    waiting = container(name="b", dependsOn=[{"containerName": "web", "condition": "HEALTHY"}])
+    definition = register(web("CMD", "true"), waiting)
+    assert definition.container_definitions[1].depends_on == (Dependency("web", Condition.HEALTHY),)
+    text = "web has no healthCheck, so it never is HEALTHY; give it one, or use START"
+    assert refusal(web("NONE"), waiting) == f"containerDefinitions[1].dependsOn[0].condition: {text}"
 
 
 def waits_for(name: str, *others: str) -> dict[str, Any]:
@@ -272,15 +285,18 @@ def test_sizes_of_a_task(cpu: str, memory: str) -> None:
 MEMBERS: dict[str, list[Any]] = {
     **{name: [type(value)()] for name, (value, _) in REFUSED_IN_A_CONTAINER.items()},
     **{name: [value] for name, value in KEPT_IN_A_CONTAINER.items()},
+    "healthCheck": [WATCHED["healthCheck"], {"command": ["NONE"]}, {"command": ["CMD", "true"], "startPeriod": 0}],
+    "restartPolicy": [WATCHED["restartPolicy"], {"enabled": False}, {"enabled": True, "ignoredExitCodes": []}],
+    "startTimeout": [0, 30],
     "name": ["a", "b", "c"],
     "entryPoint": [["x"], []],
     "environment": [[], [{"name": "A"}], [{"name": "A", "value": "ä"}]],
     "stopTimeout": [0, 5],
     "user": ["", "0:0"],
-    "dockerLabels": [{}, {"a": "b"}, {"supervisor.stop-signal": "1"}],
+    "dockerLabels": [{}, {"a": "b"}, {"supervisor.stop-signal": "1"}, {"supervisor.restart-backoff": "1:60"}],
     "ulimits": [[], [{"name": "core", "softLimit": -1, "hardLimit": -1}]],
     "logConfiguration": [{"logDriver": "file"}, {"logDriver": "journald", "options": {"tag": "x"}}],
-    "dependsOn": [[], [{"containerName": "a", "condition": "START"}]],
+    "dependsOn": [[], *([{"containerName": "a", "condition": condition}] for condition in Condition)],
     "portMappings": [[], [{"containerPort": 80, "name": "p"}], [{"containerPort": 1, "hostPort": 1}]],
     "mountPoints": [[], [{"sourceVolume": "data", "containerPath": "/srv/data"}]],
     "essential": [True, False],

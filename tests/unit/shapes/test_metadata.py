@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from supervisor.model import Container, LastStatus, StopCode, Tag, Task
+from supervisor.model import Container, HealthStatus, LastStatus, StopCode, Tag, Task
 from supervisor.shapes import render_inside_container, render_inside_task
-from tests.unit.shapes.samples import CREATED_AT, TASK_ID, container, register, run
+from tests.unit.shapes.samples import CREATED_AT, TASK_ID, WATCHED, container, register, run
 
 DEFINITION = register(
     container(
@@ -97,3 +97,47 @@ def test_a_stop_under_way_tells_how_long_and_why() -> None:
     assert stop.items() <= asking.items()
     assert "StopDeadline" not in other
     assert inside(task, monotonic=200.0)["StopTimeLeft"] == 0.0
+
+
+def test_of_a_stop_in_order_the_task_knows_only_its_budget_before_all_are_asked() -> None:
+    task = run(DEFINITION)
+    first, second = (
+        msgspec.structs.replace(one, last_status=LastStatus.RUNNING, deadline=deadline)
+        for one, deadline in zip(task.containers, (105.0, None), strict=True)
+    )
+    task = msgspec.structs.replace(task, containers=(first, second), stop_deadline=120.0)
+    told = inside(task)
+    assert (told["StopTimeLeft"], told["Containers"][0]["StopTimeLeft"]) == (20.0, 5.0)
+    assert "StopTimeLeft" not in told["Containers"][1]
+    over = msgspec.structs.replace(second, last_status=LastStatus.STOPPED)
+    assert inside(msgspec.structs.replace(task, containers=(first, over)))["StopTimeLeft"] == 5.0
+
+
+def test_a_container_with_a_check_and_a_policy_sees_what_came_of_them() -> None:
+    definition = register(container(**WATCHED))
+    task = run(definition)
+    first = task.containers[0]
+
+    def told(one: Container) -> dict[str, Any]:
+        rendered = render_inside_container(task, one, definition, 0, 0)
+        return {name: rendered[name] for name in ("Health", "RestartCount") if name in rendered}
+
+    assert told(first) == {"Health": {"status": "UNKNOWN"}, "RestartCount": 0}
+    seen = msgspec.structs.replace(
+        first,
+        restarts=2,
+        health_status=HealthStatus.UNHEALTHY,
+        health_since=CREATED_AT,
+        health_exit_code=7,
+        health_output="no answer",
+    )
+    assert told(seen) == {
+        "Health": {
+            "status": "UNHEALTHY",
+            "statusSince": "2023-11-14T22:13:20.123Z",
+            "exitCode": 7,
+            "output": "no answer",
+        },
+        "RestartCount": 2,
+    }
+    assert told(msgspec.structs.replace(seen, health_check=None, restart_policy=None)) == {}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from supervisor.errors import ClusterNotFoundError, InvalidParameterError, StoreError
-from supervisor.model import ExitStatus, LastStatus
+from supervisor.model import ExitStatus, HealthStatus, LastStatus
 from supervisor.shapes import render_definition, render_error, render_failure, render_tags, render_task
 from tests.conformance import assert_matches, parse
 
@@ -153,6 +153,29 @@ def test_ports_are_shown_once_a_container_has_run(status: LastStatus, started_at
     web = msgspec.structs.replace(task.containers[0], last_status=status, started_at=started_at)
     rendered = render_task(msgspec.structs.replace(task, containers=(web,)))
     assert bool(rendered["containers"][0]["networkBindings"]) == shown
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        ("HEALTHY", "HEALTHY", "HEALTHY"),
+        ("HEALTHY", "UNKNOWN", "UNKNOWN"),
+        ("UNHEALTHY", "UNKNOWN", "UNHEALTHY"),
+        ("HEALTHY", "UNHEALTHY", "UNHEALTHY"),
+    ],
+)
+def test_a_task_is_as_healthy_as_its_essential_containers(first: str, second: str, whole: str) -> None:
+    check = {"healthCheck": {"command": ["CMD", "true"]}}
+    side = container(name="side", essential=False, **check)
+    task = run(register(container(**check), container(name="b", **check), side))
+    statuses = [HealthStatus(text) for text in (first, second, "UNHEALTHY")]
+    containers = [
+        msgspec.structs.replace(one, health_status=status, last_status=LastStatus.STOPPED)  # as it was at the end
+        for one, status in zip(task.containers, statuses, strict=True)
+    ]
+    rendered = wire(render_task(msgspec.structs.replace(task, containers=tuple(containers))))
+    assert rendered["healthStatus"] == whole
+    assert [one["healthStatus"] for one in rendered["containers"]] == [first, second, "UNHEALTHY"]
 
 
 def test_tags_are_shown_where_they_are_asked_for() -> None:

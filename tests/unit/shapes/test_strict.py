@@ -47,12 +47,12 @@ def register(*containers: dict[str, Any], strict: bool = True, **members: Any) -
         (
             {"stopTimeout": 121},
             FARGATE,
-            "containerDefinitions[0].stopTimeout: FARGATE takes up to 120 seconds, got 121",
+            "containerDefinitions[0].stopTimeout: FARGATE takes 2 to 120 seconds, got 121",
         ),
         (
-            {"startTimeout": 121},
+            {"startTimeout": 1},
             FARGATE,
-            "containerDefinitions[0].startTimeout: FARGATE takes up to 120 seconds, got 121",
+            "containerDefinitions[0].startTimeout: FARGATE takes 2 to 120 seconds, got 1",
         ),
         (
             {"logConfiguration": {"logDriver": "journald"}},
@@ -88,7 +88,8 @@ def test_what_only_ecs_refuses(one: dict[str, Any], members: dict[str, Any], tex
         ({"memory": None}, {"memory": "512"}),
         ({"stopTimeout": 86400}, {}),
         ({"logConfiguration": {"logDriver": "journald"}}, {}),
-        ({"stopTimeout": 120}, FARGATE),
+        ({"stopTimeout": 120, "startTimeout": 2}, FARGATE),
+        ({"startTimeout": 86400}, {}),
         ({}, FARGATE | {"cpu": "0.25 vCPU", "memory": "0.5 GB"}),
         ({}, FARGATE | {"cpu": "16 vCPU", "memory": "120 GB"}),
         ({}, FARGATE | {"cpu": "4096", "memory": "30720"}),

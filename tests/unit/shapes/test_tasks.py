@@ -6,20 +6,25 @@ import pytest
 
 from supervisor.errors import ClientError
 from supervisor.model import (
+    Backoff,
+    Condition,
     Container,
+    ContainerDependency,
     ContainerOverride,
     DefinitionStatus,
     DesiredStatus,
+    HealthCheck,
     KeyValuePair,
     LastStatus,
     PortMapping,
+    RestartPolicy,
     Tag,
     TaskDefinition,
 )
 from supervisor.shapes import parse_request, request_digest
 from supervisor.shapes.requests import RunTask
 
-from .samples import CREATED_AT, NAMES, TASK_ID, container, register, run
+from .samples import CREATED_AT, NAMES, TASK_ID, WATCHED, container, register, run
 
 PAIR = [{"name": "A", "value": "1"}]
 
@@ -54,7 +59,7 @@ def test_a_new_task_in_full() -> None:
             name="log",
             container_arn="arn:aws:ecs:local:000000000000:container/00000000-0000-4000-8000-000000000001",
             essential=False,
-            depends_on=("web",),
+            depends_on=(ContainerDependency("web", Condition.START),),
             stop_timeout=30.0,
         ),
     )
@@ -71,7 +76,36 @@ def test_a_new_task_in_full() -> None:
 def test_the_least_that_can_be_said() -> None:
     task = run()
     assert (task.launch_type, task.started_by, task.client_token) == ("EXTERNAL", None, None)
-    assert (task.cpu, task.memory) == ("0", None)
+    assert (task.cpu, task.memory, task.stop_budget) == ("0", None, None)
+
+
+def test_how_a_container_is_watched_is_planned() -> None:
+    labels = {
+        "supervisor.restart-backoff": "1:60",
+        "supervisor.max-runtime": "2h",
+        "supervisor.stop-signal": "TERM:20,INT:5",
+        "supervisor.stop-budget": "90",
+    }
+    side = container(name="side", essential=False, startTimeout=0)
+    after = [{"containerName": "side", "condition": condition} for condition in ("START", "COMPLETE", "SUCCESS")]
+    web = container(startTimeout=7, dockerLabels=labels, dependsOn=after, **WATCHED)
+    task = run(register(web, side))
+    planned = task.container("web")
+    assert planned.depends_on == tuple(
+        ContainerDependency("side", condition) for condition in (Condition.START, Condition.COMPLETE, Condition.SUCCESS)
+    )
+    assert planned.restart_policy == RestartPolicy(True, (0, 3), 60)
+    assert planned.restart_backoff == Backoff(1.0, 60.0)
+    shell = ("CMD-SHELL", "curl -f http://localhost/ || exit 1")
+    assert planned.health_check == HealthCheck(shell, interval=10, timeout=2, retries=5, start_period=20)
+    assert (planned.start_timeout, planned.max_runtime, planned.stop_timeout) == (7.0, 7200.0, 25.0)
+    assert task.stop_budget == 90.0
+    assert task.container("side").start_timeout is None
+
+
+def test_a_policy_that_is_not_in_force_and_a_check_of_none_are_no_plan() -> None:
+    task = run(register(container(restartPolicy={"enabled": False}, healthCheck={"command": ["NONE"]})))
+    assert (task.containers[0].restart_policy, task.containers[0].health_check) == (None, None)
 
 
 @pytest.mark.parametrize(
