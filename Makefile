@@ -3,6 +3,7 @@
 #   make demo    runs the main job: a task of three containers is started, stopped, and shown
 #   make test    passes the tests
 #   make check   lint, format, strict types, floors
+#   make docs    writes the pages of docs/ that are made from the code
 #   make bench-connections   measures a StopTask beside idle and slow clients
 #   make lock    renews requirements*.lock from pyproject.toml
 #   make clean   removes what make made
@@ -27,10 +28,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check $(QUIET)
 PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$name" && break; done)
 
-.PHONY: help demo test check bench-connections lock clean
+.PHONY: help demo test check docs bench-connections lock clean
 
 help:
-	@sed -n '3,8s/^# *//p' Makefile
+	@sed -n '3,9s/^# *//p' Makefile
 
 demo: $(READY)
 	$(Q)$(BIN)/supervisor demo
@@ -38,10 +39,13 @@ demo: $(READY)
 test: $(READY)
 	$(Q)$(BIN)/python -m pytest tests/unit tests/process tests/system $(PYTEST_ARGS)
 
+docs: $(READY)
+	$(Q)$(BIN)/python docs/states.py
+
 check: $(READY)
-	$(Q)$(BIN)/ruff check $(QUIET) supervisor tests benchmarks
-	$(Q)$(BIN)/ruff format --check $(QUIET) supervisor tests benchmarks
-	$(Q)$(BIN)/mypy --strict supervisor tests benchmarks
+	$(Q)$(BIN)/ruff check $(QUIET) supervisor tests benchmarks docs
+	$(Q)$(BIN)/ruff format --check $(QUIET) supervisor tests benchmarks docs
+	$(Q)$(BIN)/mypy --strict supervisor tests benchmarks docs
 	$(Q)$(BIN)/python -m pytest $(QUIET) tests/unit/test_floors.py
 
 bench-connections: $(READY)

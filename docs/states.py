@@ -60,12 +60,8 @@ def meaning(event: type[Event]) -> str:
 
 def page() -> str:
     """The whole page."""
-    return (
-        HEAD
-        + diagram()
-        + "\nEvery event has an answer in every status; a pair that is empty here is refused.\n\n"
-        + table()
-    )
+    told = "Every event has an answer in every status; a pair that is empty here is refused."
+    return f"{HEAD}{diagram()}\n{told}\n\n{table()}"
 
 
 if __name__ == "__main__":

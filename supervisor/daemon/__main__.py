@@ -117,7 +117,7 @@ class Agent:
                 return draining.result()
             for event in receiving.result():
                 if isinstance(event, wire.Draining) and draining is None:
-                    draining = asyncio.ensure_future(drain.drain(engine, self._clock))
+                    draining = asyncio.ensure_future(drain.drain(engine, self._clock, event.budget))
                     await asyncio.sleep(0)  # its stops are asked for before the event: one commit stores both
                 engine.take(event)
             receiving = asyncio.ensure_future(link.receive())

@@ -26,6 +26,8 @@ from supervisor.model import (
     InstanceStatus,
     KeyValuePair,
     LastStatus,
+    Moment,
+    PastRun,
     StopCode,
     Tag,
     Task,
@@ -207,7 +209,7 @@ def test_a_file_that_is_no_database(path: str) -> None:
 def test_a_newer_schema_is_refused(store: Store, path: str) -> None:
     store._writer.execute("PRAGMA user_version = 9")
     store.close()
-    with pytest.raises(StoreError, match="its schema is version 9, and this release knows up to 2; start the release"):
+    with pytest.raises(StoreError, match="its schema is version 9, and this release knows up to 3; start the release"):
         Store(path)
 
 
@@ -537,3 +539,30 @@ def test_where_the_journal_stood_at_a_time(store: Store) -> None:
     assert store.event_before(0.0) == 0
     store.save(events=[an_event(1, 1.0), an_event(2, 2.0), an_event(3, 3.0)])
     assert [store.event_before(at) for at in (0.5, 2.0, 2.5, 3.5)] == [0, 1, 2, 3]
+
+
+def a_run(task: Task, number: int) -> PastRun:
+    return PastRun(
+        task_id=task.task_id, container="main", number=number, run_id=f"{number:032x}", exit=ExitStatus(code=1)
+    )
+
+
+def a_moment(task: Task, clock: float, kind: str = "Signalled", **facts: Any) -> Moment:
+    return Moment(
+        task_id=task.task_id, container="main", run_id=f"{1:032x}", at=5.0, clock=clock, kind=kind, facts=facts
+    )
+
+
+def test_what_is_kept_of_a_task_is_kept_once_in_order_and_goes_with_it(store: Store) -> None:
+    task, other = a_task(1), a_task(2)
+    first, second = a_run(task, 1), a_run(task, 2)
+    early, late = a_moment(task, 10.0, signum=15), a_moment(task, 12.5, kind="Exited", code=0)
+    store.save([task, other], kept=[second, late, early])
+    store.save([task], kept=[first, second, early, a_moment(other, 1.0)])  # an event that came twice
+    assert store.runs(task.task_id) == [first, second]
+    assert store.moments(task.task_id) == [early, late]
+    assert (store.runs(other.task_id), store.moments(other.task_id)) == ([], [a_moment(other, 1.0)])
+    store.save([a_stopped_task(1)])
+    store.prune(9999.0, limit=9)
+    assert (store.runs(task.task_id), store.moments(task.task_id)) == ([], [])
+    assert store.moments(other.task_id) != []
