@@ -12,7 +12,7 @@ floor  modules                                                      may touch
 2      ``keeper``                                                   fork, signal, reap
 1      ``posix`` ``procinfo`` ``store`` ``config`` ``clock`` ``log`` one outside thing each
 0      ``errors`` ``model`` ``lifecycle`` ``stopping`` ``recovery`` nothing outside
-       ``wire`` ``shapes``
+       ``health`` ``wire`` ``shapes``
 ====== ============================================================ =======================================
 """
 

@@ -20,6 +20,7 @@ FLOOR = {
     "lifecycle": 0,
     "stopping": 0,
     "recovery": 0,
+    "health": 0,
     "wire": 0,
     "shapes": 0,
     "diagnosis": 0,

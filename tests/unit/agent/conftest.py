@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fake_clock import FakeClock
+from tests.unit.agent import health_bench
 from tests.unit.agent.desk import Desk, MadeHost, Story, Tell
 
 
@@ -24,3 +26,9 @@ def tell(tmp_path: Path) -> Tell:
         asyncio.run(live())
 
     return run
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> health_bench.Play:
+    """Plays a story of health checks."""
+    return functools.partial(health_bench.play, tmp_path)
