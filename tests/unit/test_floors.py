@@ -22,6 +22,7 @@ FLOOR = {
     "recovery": 0,
     "health": 0,
     "wire": 0,
+    "diagnosis": 0,
     "shapes": 0,
     "diagnosis": 0,
     "health": 0,

@@ -1,12 +1,8 @@
-"""Why a process did not stop: from what was seen of it shortly before its deadline to words. Pure.
-
-``posix.sight`` sees, in a process of its own beside the keeper; here is what that means for whoever has to read it.
-"""
+"""What was seen of a process, and what is found to have kept it from stopping."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
 import msgspec
 
@@ -24,7 +20,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     command: str = ""
     """Its command line, cut; empty where reading it could have hung."""
     state: str
-    """The letter of ``/proc/PID/stat``."""
+    """The letter of ``/proc/PID/stat``; of the first living thread where the main one is over."""
     threads: int = 1
     ignored: int = 0
     caught: int = 0
@@ -62,6 +58,45 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Kind(enum.StrEnum):
     """What kept a process from stopping."""
 
+    FROZEN = "frozen"
+    """By its cgroup."""
+    STOPPED = "stopped"
+    """By SIGSTOP."""
+    TRACED = "traced"
+    UNINTERRUPTIBLE = "uninterruptible"
+    """In a call that no signal ends."""
+    OWED = "owed"
+    """It is over, and has not been reaped."""
+    VFORK = "vfork"
+    """It waits for a child that has not exec'ed: no handler runs meanwhile."""
+    IGNORES = "ignores"
+    BLOCKS = "blocks"
+    INIT = "init"
+    """PID 1 of a namespace, without a handler."""
+    NO_EFFECT = "no-effect"
+    """The signal does nothing to whoever has no handler for it."""
+    FORKS = "forks"
+    """Short-lived processes, each of which has started the next."""
+    NOT_TOLD = "not-told"
+    """The signal went to the main process only, and this is another."""
+    SHELL = "shell"
+    """A shell that waits for what it runs, and forwards nothing."""
+    NOT_FORWARDED = "not-forwarded"
+    """It waits for a child that it has not told."""
+    WORKING = "working"
+    LOCK = "lock"
+    CHILD = "child"
+    NETWORK = "network"
+    CONNECTIONS = "connections"
+    PIPE = "pipe"
+    DISK = "disk"
+    INPUT = "input"
+    TIME = "time"
+    EVENTS = "events"
+    SIGNAL = "signal"
+    """From LOCK on: it handles the stop signal, and waits for this."""
+    LATE = "late"
+    """The signal would have ended it: it came to be after that."""
     UNKNOWN = "unknown"
 
 
@@ -74,13 +109,3 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     """A clause that follows on the process's name: ``ignores SIGTERM``."""
     advice: str = ""
-
-
-def diagnose(sights: Sequence[Sight], signums: Sequence[int], main_pid: int, *, main_over: bool) -> list[Finding]:
-    """A finding for each process, the one most to blame first. ``signums``: the stop signals sent so far."""
-    raise NotImplementedError
-
-
-def summarize(findings: Sequence[Finding]) -> str:
-    """Of all of them one sentence, for a container's ``reason``: at most 200 characters."""
-    raise NotImplementedError
