@@ -49,8 +49,8 @@ class _Change:
             self.answer.set_exception(error)
 
 
-class _Due(NamedTuple):
-    """What time has brought."""
+class _Happening(NamedTuple):
+    """What time has brought, or what was found out here: nobody waits for an answer."""
 
     task_id: str
     event: lifecycle.Event
@@ -73,7 +73,7 @@ class Engine:
         self._environ = environ or (lambda *_: {})
         self._live: dict[str, Task] = {}
         self._by_run: dict[str, str] = {}
-        self._inbox: deque[_Change | _Due | wire.Event] = deque()
+        self._inbox: deque[_Change | _Happening | wire.Event] = deque()
         self._arrived = asyncio.Event()
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._followers: set[asyncio.Event] = set()
@@ -95,6 +95,12 @@ class Engine:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(_Change(change, answer))
         return await answer
+
+    def happen(self, event: lifecycle.OfRun) -> None:
+        """Something was found out about a run; nothing where no task has that run any more."""
+        task_id = self._by_run.get(event.run_id)
+        if task_id is not None:
+            self._put(_Happening(task_id, event))
 
     def take(self, event: wire.Event) -> None:
         """An event of the keeper; it is forgotten there once it is stored here."""
@@ -164,7 +170,7 @@ class Engine:
                     self._refuse(batch, exc)
                     await asyncio.sleep(_STORE_RETRY)
 
-    def _put(self, item: _Change | wire.Event) -> None:
+    def _put(self, item: _Change | _Happening | wire.Event) -> None:
         self._inbox.append(item)
         self._arrived.set()
 
@@ -174,14 +180,14 @@ class Engine:
             async with asyncio.timeout(self._time_left()):
                 await self._arrived.wait()
         self._arrived.clear()
-        self._inbox.extend(itertools.starmap(_Due, self._timetable.take_due(self._clock.monotonic())))
+        self._inbox.extend(itertools.starmap(_Happening, self._timetable.take_due(self._clock.monotonic())))
 
     def _time_left(self) -> float | None:
         """Seconds until something is due, None if nothing is."""
         due_at = self._timetable.next_at()
         return None if due_at is None else max(due_at - self._clock.monotonic(), 0.0)
 
-    async def _make(self, batch: list[_Change | _Due | wire.Event]) -> None:
+    async def _make(self, batch: list[_Change | _Happening | wire.Event]) -> None:
         draft = Draft(self, self._clock.monotonic())
         made: list[_Change] = []
         forget = 0
@@ -191,8 +197,8 @@ class Engine:
                 if isinstance(item, _Change):
                     item.result = item.change(part)
                     made.append(item)
-                elif isinstance(item, _Due):
-                    self._follow_due(part, item)
+                elif isinstance(item, _Happening):
+                    self._let_happen(part, item)
                 else:
                     forget = item.seq
                     self._follow(part, item, draft)
@@ -230,18 +236,18 @@ class Engine:
         if (translated := translate(event, container)) is not None:
             part.follow(task, translated, self._clock.wall())
 
-    def _follow_due(self, part: Draft, due: _Due) -> None:
-        task = part.task(due.task_id)
+    def _let_happen(self, part: Draft, item: _Happening) -> None:
+        task = part.task(item.task_id)
         if task is not None:
-            part.follow(task, due.event, self._clock.wall())
+            part.follow(task, item.event, self._clock.wall())
 
-    def _report(self, item: _Change | _Due | wire.Event, error: Exception) -> None:
+    def _report(self, item: _Change | _Happening | wire.Event, error: Exception) -> None:
         if isinstance(item, _Change):
             item.fail(error)
         elif isinstance(error, IllegalTransition):
             _log.error("event_refused", refused=repr(item), error=str(error))
 
-    def _refuse(self, batch: list[_Change | _Due | wire.Event], error: StoreError) -> None:
+    def _refuse(self, batch: list[_Change | _Happening | wire.Event], error: StoreError) -> None:
         """Nothing was stored: requests hear of it, events stay, for the next commit."""
         _log.error("store_failed", error=str(error))
         for item in batch:

@@ -14,6 +14,7 @@ import msgspec
 from supervisor import log, wire
 from supervisor.agent import drain, history
 from supervisor.agent.engine import Engine
+from supervisor.agent.health import Health
 from supervisor.agent.inside import Addresses, Inside
 from supervisor.agent.link import Link
 from supervisor.agent.service import Service
@@ -25,6 +26,8 @@ from supervisor.config import Settings
 from supervisor.daemon import doors
 from supervisor.daemon.start import AGENT_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
+from supervisor.lifecycle import HealthChanged
+from supervisor.model import HealthStatus
 from supervisor.posix.service import Stderr
 from supervisor.procinfo import LocalHost
 from supervisor.store import Store
@@ -78,6 +81,7 @@ class Agent:
         link.send(wire.List())
         (listed,) = await link.receive()
         assert isinstance(listed, wire.Listed), "nothing else comes before hello"
+        health = self._health(engine, link)
         await engine.recover(listed.runs)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
         agent = self._settings.agent
@@ -93,7 +97,8 @@ class Agent:
                 keep_days = self._settings.history.keep_days
                 others = [
                     group.create_task(engine.run()),
-                    group.create_task(history.prune(engine, self._clock, keep_days, f"{agent.state_dir}/logs")),
+                    group.create_task(health.run()),
+                    group.create_task(history.prune(engine, self._clock, keep_days, self._log_dir)),
                 ]
                 await self._follow_keeper(link, engine)
                 for server in servers:
@@ -121,6 +126,21 @@ class Agent:
                     await asyncio.sleep(0)  # its stops are asked for before the event: one commit stores both
                 engine.take(event)
             receiving = asyncio.ensure_future(link.receive())
+
+    def _health(self, engine: Engine, link: Link) -> Health:
+        """The health checks; what they find out goes through the engine like all else."""
+
+        def report(run_id: str, status: HealthStatus, output: str, exit_code: int | None) -> None:
+            engine.happen(HealthChanged(run_id, self._clock.wall(), status, output, exit_code))
+
+        health = Health(self._clock, link.send, engine.request_of, report, self._log_dir)
+        engine.observers.append(health.observe)
+        engine.take_aside = health.take
+        return health
+
+    @property
+    def _log_dir(self) -> str:
+        return f"{self._settings.agent.state_dir}/logs"
 
     def _inside(self) -> Addresses | None:
         """Where the processes of tasks find us; None where that is turned off."""
