@@ -14,6 +14,7 @@ from supervisor.agent.definitions import DefinitionService
 from supervisor.agent.draft import Draft
 from supervisor.agent.instances import InstanceService
 from supervisor.agent.placement import Placement
+from supervisor.agent.reports import ReportService
 from supervisor.agent.tags import TagService
 from supervisor.errors import ClientError, InvalidParameterError
 from supervisor.log import get_logger
@@ -23,7 +24,7 @@ from supervisor.shapes import requests
 _log = get_logger("agent")
 
 
-class Service(DefinitionService, ClusterService, InstanceService, TagService):
+class Service(DefinitionService, ClusterService, InstanceService, TagService, ReportService):
     """One method for each operation, here those on tasks, and the watch that ``wait`` stands on."""
 
     async def run_task(self, request: requests.RunTask, caller: Caller) -> dict[str, Any]:

@@ -78,6 +78,14 @@ def application(service: Service, account: str) -> Starlette:
         told = service.events(**asked, follow=query.get("follow", "0") not in ("", "0"))
         return StreamingResponse(_lines(ended, told), media_type=_LINES)
 
+    async def stop_report(request: Request) -> Response:
+        query = request.query_params
+        return _reply(await service.stop_report(query.get("task"), query.get("cluster")))
+
+    async def history(request: Request) -> Response:
+        query = request.query_params
+        return _reply(await service.history(query.get("task"), query.get("cluster")))
+
     async def health(_: Request) -> Response:
         return _reply({"status": "ok", "version": __version__})
 
@@ -91,6 +99,8 @@ def application(service: Service, account: str) -> Starlette:
     looks: dict[str, tuple[str, Look]] = {
         "/v1/tasks/watch": ("WatchTasks", watch),
         "/v1/events": ("ReadEvents", events),
+        "/v1/report": ("GetStopReport", stop_report),
+        "/v1/history": ("GetHistory", history),
         "/v1/health": ("GetHealth", health),
     }
     app = Starlette(

@@ -88,15 +88,7 @@ class Client:
             body = {**body, "clientToken": os.urandom(16).hex()}
         looks = operation.startswith(("Describe", "Get", "List"))
         attempts = ATTEMPTS if looks or operation in REPEATABLE else 1
-        while True:
-            attempts -= 1
-            try:
-                return self._post(operation, body, headers)
-            except TimeoutError as exc:
-                raise self._unanswered(f"no answer within {self._timeout:.0f} s") from exc
-            except BROKEN as exc:
-                if not attempts:
-                    raise self._unanswered("it closed the connection before it answered") from exc
+        return self._asked(lambda: self._post(operation, body, headers), attempts)
 
     def watch(self, cluster: str | None, tasks: list[str], timeout: float | None = None) -> Iterator[dict[str, Any]]:
         """The state of the tasks now, and again after each change, without end.
@@ -129,6 +121,15 @@ class Client:
             query["after"] = str(event["seq"])
             yield event
 
+    def look(self, what: str, path: str, **query: str | None) -> dict[str, Any]:
+        """One look at what ECS has no operation for: the object at that path. ``what`` is its name in errors.
+
+        Members of the query that are None are left out. Raises as ``call`` does, and is sent again as a look is there.
+        """
+        given = {name: value for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        return self._asked(lambda: self._get(what, target), ATTEMPTS)
+
     def _stream(self, what: str, target: Callable[[], str], timeout: float | None) -> Iterator[dict[str, Any]]:
         """What the stream at that place says, opened anew whenever it breaks."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -150,12 +151,32 @@ class Client:
                 raise failure
             self._pause(pause)
 
+    def _asked(self, ask: Callable[[], dict[str, Any]], attempts: int) -> dict[str, Any]:
+        """The reply; asked again if the connection breaks, so many times in all."""
+        while True:
+            attempts -= 1
+            try:
+                return ask()
+            except TimeoutError as exc:
+                raise self._unanswered(f"no answer within {self._timeout:.0f} s") from exc
+            except BROKEN as exc:
+                if not attempts:
+                    raise self._unanswered("it closed the connection before it answered") from exc
+
     def _post(self, operation: str, body: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
         connection = Connection(self.socket_path, self._timeout)
         try:
             headers = {"X-Amz-Target": f"{TARGET}.{operation}", "Content-Type": CONTENT_TYPE, **extra}
             with connection.exchange("POST", "/", json.dumps(body).encode("ascii"), **headers) as response:
                 return self._accepted(response, operation)
+        finally:
+            connection.close()
+
+    def _get(self, what: str, target: str) -> dict[str, Any]:
+        connection = Connection(self.socket_path, self._timeout)
+        try:
+            with connection.exchange("GET", target) as response:
+                return self._accepted(response, what)
         finally:
             connection.close()
 

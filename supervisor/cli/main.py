@@ -51,6 +51,8 @@ COMMANDS = {
     "update-task-protection": "supervisor.cli.operations",
     "wait": "supervisor.cli.wait",
     "events": "supervisor.cli.events",
+    "stop-report": "supervisor.cli.stop_report",
+    "history": "supervisor.cli.history",
     "completion": "supervisor.cli.completion",
     "demo": "supervisor.cli.demo",
 }

@@ -32,15 +32,16 @@ def print_value(value: Any, output: str = "json", title: str = "") -> None:
     except UnicodeEncodeError:
         text = FORMATS[output](value, Page(title, ascii_only=True, width=width))
         text = text.encode(encoding, "backslashreplace").decode(encoding)
-    _print(text)
+    print_text(text)
 
 
 def print_line(text: str) -> None:
     """Print a line that stdout can encode, and at once. Raises as ``print_value`` does."""
-    _print(text + "\n")
+    print_text(text + "\n")
 
 
-def _print(text: str) -> None:
+def print_text(text: str) -> None:
+    """Print a text that stdout can encode, as it is. Raises as ``print_value`` does."""
     try:
         click.echo(text, nl=False)
     except BrokenPipeError:

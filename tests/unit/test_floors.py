@@ -18,6 +18,7 @@ FLOOR = {
     "errors": 0,
     "model": 0,
     "lifecycle": 0,
+    "report": 0,
     "stopping": 0,
     "recovery": 0,
     "health": 0,

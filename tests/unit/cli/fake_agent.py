@@ -54,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append(Request("GET", self.path, "", None))
         stream = self.server.streams.popleft()
         self.close_connection = True
+        if stream is None:
+            return
         if not isinstance(stream, Stream):
             status, reply = stream
             text = json.dumps(reply).encode()
@@ -85,7 +87,7 @@ class FakeAgent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.requests: list[Request] = []
         self.answers: deque[tuple[int, Any] | None] = deque()
         """Status and reply for each request; None closes the connection without an answer."""
-        self.streams: deque[Stream | tuple[int, Any]] = deque()
+        self.streams: deque[Stream | tuple[int, Any] | None] = deque()
         self.ending = threading.Event()
 
     @property

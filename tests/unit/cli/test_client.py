@@ -172,3 +172,26 @@ def test_events_that_are_there_are_read_once(agent: FakeAgent) -> None:
     agent.streams.append((400, {"__type": "InvalidParameterException", "message": "since: no"}))
     with pytest.raises(AgentRefused, match="calling the ListEvents operation: since: no"):
         list(Client(agent.path).events(follow=False, since="x"))
+
+
+class TestLook:
+    def test_asks_for_what_is_there_alone(self, agent: FakeAgent) -> None:
+        agent.streams.extend([(200, {"a": 1}), (200, {})])
+        client = Client(agent.path)
+        assert client.look("GetStopReport", "/v1/report", task="a b", cluster=None) == {"a": 1}
+        assert client.look("GetHealth", "/v1/health") == {}
+        assert [request.path for request in agent.requests] == ["/v1/report?task=a+b", "/v1/health"]
+
+    def test_a_refusal_names_what_was_looked_for(self, agent: FakeAgent) -> None:
+        agent.streams.append((400, {"__type": "InvalidParameterException", "message": "no"}))
+        with pytest.raises(AgentRefused, match="when calling the GetHistory operation: no"):
+            Client(agent.path).look("GetHistory", "/v1/history", task="x")
+
+    def test_looks_again_when_the_connection_breaks(self, agent: FakeAgent) -> None:
+        agent.streams.extend([None] * (ATTEMPTS - 1) + [(200, {"done": True})])
+        assert Client(agent.path).look("GetHealth", "/v1/health") == {"done": True}
+        assert len(agent.requests) == ATTEMPTS
+
+    def test_nobody_answers(self, no_agent: str) -> None:
+        with pytest.raises(AgentUnreachable):
+            Client(no_agent).look("GetHealth", "/v1/health")

@@ -35,7 +35,7 @@ def two_tasks(agent: FakeAgent) -> None:
 
 
 def test_commands_and_options() -> None:
-    assert suggested("st") == ["start-task", "stop-task"]
+    assert suggested("st") == ["start-task", "stop-task", "stop-report"]
     assert suggested("wait tasks") == ["tasks-running", "tasks-stopped"]
     assert "--force" in suggested("stop-task ")
     assert suggested("stop-task --ti") == ["--timeout"]
@@ -52,6 +52,8 @@ def test_commands_and_options() -> None:
         ("describe-tasks --tasks x ", IDS),
         ("describe-tasks --tasks arn", [ARN + one for one in IDS]),
         ("wait tasks-stopped --tasks x y 1", IDS[:1]),
+        ("stop-report ", IDS),
+        ("history --output json 2", IDS[1:]),
     ],
 )
 def test_tasks_are_asked_of_the_agent(agent: FakeAgent, line: str, found: list[str]) -> None:
