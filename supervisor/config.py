@@ -66,6 +66,8 @@ class StopTable(Table, frozen=True, kw_only=True):
 
     timeout: Seconds = 30.0
     """Between stop signal and SIGKILL; a container's ``stopTimeout`` overrides it."""
+    reports: Annotated[bool, msgspec.Meta(description="true or false")] = True
+    """Whether to look, shortly before a SIGKILL, at why a process has not stopped."""
 
 
 class TasksTable(Table, frozen=True, kw_only=True):

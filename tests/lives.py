@@ -130,7 +130,7 @@ def lost(name: str, at: float, reason: str = "nobody knows") -> Happening:
     return at, Lost(run(name), at, reason)
 
 
-POLICIES = st.sampled_from(
+POLICIES: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {},
         {},

@@ -60,6 +60,7 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
         shutdown_timeout=settings.agent.shutdown_timeout,
         listen_fds=list(listeners.values()),
         socket_path=None if activated else settings.api.socket,
+        look=settings.stop.reports,
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
     argv = [sys.executable, "-I", "-m", "supervisor.keeper"]

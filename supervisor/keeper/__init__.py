@@ -4,7 +4,10 @@ What can fail (HTTP, JSON of strangers, SQL) is the agent's; what may not fail i
 
 ``loop``          one wait for everything: exits before deadlines before requests
 ``run``           one run of one container: its processes, its plan (``supervisor.stopping``), its events
+``forking``       how a run begins; ``helpers``, what runs beside one: health checks, the pre-stop command
+``look``          what is left of a run shortly before its deadline, seen by a child
 ``tracking``      which processes belong to a run: by cgroup, or by descent
+``agenda``        what is due when; ``poller``, one wait for all descriptors
 ``limits``        where cgroups can limit what runs use
 ``child``         between fork and exec
 ``verbs``         the closed table of what an agent may ask

@@ -102,8 +102,10 @@ def _open_streams(spec: Spawn, log_dir: str) -> None:
     else:
         directory = f"{log_dir}/{spec.task}"
         os.makedirs(directory, mode=0o750, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        out = os.open(f"{directory}/{spec.container}.log", flags, 0o640)
+        # Of checks, of which there are many, the last one's output is kept.
+        name, how = ("check", os.O_TRUNC) if spec.log_driver == "check" else ("log", os.O_APPEND)
+        flags = os.O_WRONLY | how | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        out = os.open(f"{directory}/{spec.container}.{name}", flags, 0o640)
     os.dup2(out, 1)
     os.dup2(out, 2)
 

@@ -20,6 +20,7 @@ from supervisor import wire
 from supervisor.keeper import verbs
 from supervisor.keeper.agent_process import AgentProcess
 from supervisor.keeper.child import Birth
+from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.run import Runs
@@ -58,8 +59,9 @@ class Keeper:
         self._fd_limits = process.raise_fd_limit()
         process.become_subreaper()
         self._agent = AgentProcess(self._poller, self._log, settings, self._handle, self._agent_ended)
-        self._tracking, why = choose(settings.tracking, settings.cgroup, lambda: self._agent.pid)
-        self.runs = Runs(self._poller, self._tracking, self._emit, self._birth)
+        self._tracking, why = choose(settings.tracking, settings.cgroup, self._own_pids)
+        self._looks = Looks(self._poller, self._tracking, enabled=settings.look)
+        self.runs = Runs(self._poller, self._tracking, self._emit, self._birth, self._looks)
         tracking, limits = self._tracking.name, self._tracking.limits
         self._log.info("keeper_started", pid=os.getpid(), tracking=tracking, why=why, limits=limits)
 
@@ -73,10 +75,13 @@ class Keeper:
             self._guarded(self._look)
             now = time.monotonic()
             self._guarded(self._tick)
+            self._guarded(self._serve_looks)
+            self._guarded(self.runs.start_helpers)
             if self._agent.start_at is not None and now >= self._agent.start_at:
                 self._agent.start()
             if self.draining:
                 self._go_on_draining(now)
+        self._looks.close()
         self._tracking.close()
         if self._settings.socket_path is not None:
             with contextlib.suppress(OSError):
@@ -85,12 +90,16 @@ class Keeper:
         return self._status
 
     def _next_at(self) -> float | None:
-        instants = [self.runs.next_at(), self._agent.start_at]
+        instants = [self.runs.next_at(), self._looks.next_at(), self._agent.start_at]
         if self.runs.look_owed:
             instants.append(time.monotonic() + _LOOK_AGAIN)
         if self.draining:
             instants += [self._patient_until, self._give_up_at]
         return min((at for at in instants if at is not None), default=None)
+
+    def _own_pids(self) -> set[int]:
+        """Our children that are no run's."""
+        return {self._agent.pid, *self._looks.pids()}
 
     def _birth(self, run: str, task: str) -> Birth:
         return Birth(
@@ -105,6 +114,8 @@ class Keeper:
 
     def _emit(self, kind: Any, **members: Any) -> None:
         self._seq += 1
+        if kind is not wire.Draining:
+            members["clock"] = round(time.monotonic(), 6)
         event = self._events[self._seq] = kind(seq=self._seq, at=round(time.time(), 3), **members)
         if self._agent.greeted:
             self._agent.send(event)
@@ -180,6 +191,9 @@ class Keeper:
     def _tick(self) -> None:
         self.runs.tick(time.monotonic())
 
+    def _serve_looks(self) -> None:
+        self._looks.serve(self.runs.is_quiet)
+
     def _stop_all(self) -> None:
         if unasked := self.runs.stop_all():
             self._log.warning("agent_not_draining", left=unasked)
@@ -193,7 +207,8 @@ class Keeper:
 
     def _reap_orphans(self) -> None:
         """Reap inherited processes; the main processes and the agent are kept for those that await them."""
-        kept = self.runs.main_pids() | {self._agent.pid}
+        self._looks.reap()
+        kept = self.runs.main_pids() | self._own_pids()
         while (pid := process.peek_any()) is not None:
             if pid in kept:
                 # A kept zombie hides the others behind it: ask each child that is not to be kept.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
+import collections
+import contextlib
 import functools
-import heapq
 import os
 import select
 import signal
@@ -14,59 +14,44 @@ from typing import Any
 
 from supervisor import stopping, wire
 from supervisor.keeper import child
+from supervisor.keeper.agenda import Agenda
+from supervisor.keeper.forking import BirthOf, Forking, NotStarted, Run
+from supervisor.keeper.helpers import Helpers
+from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.tracking import Tracking
-from supervisor.posix import proc, process
+from supervisor.posix import process
 
 PIDS_TOLD = 32
-_SPARE_FDS = 32
-"""Descriptors that no run may take: what looks at processes, kills them and starts an agent needs some for a moment."""
 
 Emit = Callable[..., None]
-
-
-class Run:
-    """One run of one container. Every descriptor, timer and signal of it is reached through here, and ends with it."""
-
-    def __init__(self, spec: wire.Spawn, pid: int, pidfd: int, report: int, start_time: int) -> None:
-        self.id = spec.run
-        self.task = spec.task
-        self.container = spec.container
-        self.pid = pid
-        self.pidfd = pidfd
-        self.start_time = start_time
-        self.report: int | None = report
-        self.failure: tuple[str, int, str] | None = None
-        self.over = False
-        self.events: int | None = None
-        self.plan = stopping.Plan(spec.stop_signal, stopping.Whom(spec.stop_scope), spec.stop_timeout)
 
 
 class Runs:
     """All runs of this keeper. ``emit(event type, **members)`` takes what happened; it adds number and time."""
 
-    def __init__(
-        self, poller: Poller, tracking: Tracking, emit: Emit, birth: Callable[[str, str], child.Birth]
-    ) -> None:
+    def __init__(self, poller: Poller, tracking: Tracking, emit: Emit, birth: BirthOf, looks: Looks) -> None:
         self._poller = poller
         self._tracking = tracking
         self._emit = emit
-        self._birth = birth
-        self._most_fds = process.fd_limit()
+        self._forking = Forking(tracking, birth)
+        self._looks = looks
+        self._helpers = Helpers(self)
         self.look_owed = False
         """Something has happened after which a run may be empty: ``look`` before anything else is done."""
         self._runs: dict[str, Run] = {}
         self._over: dict[Run, None] = {}
-        """Those whose main process is over, in the order in which they ended."""
-        self._due: list[tuple[float, str]] = []
-        """A heap of (instant, run id). An entry whose run has another ``kill_at`` by now is stale, and skipped."""
+        """Those whose main process is over and that are not empty, in the order in which they ended."""
+        self._due = Agenda()
+        self._untold: collections.deque[tuple[Run, list[int], tuple[float, str] | None]] = collections.deque()
+        """Those killed of which the agent has not been told yet: the pids it reached, when and what was seen before."""
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def ids(self) -> list[str]:
-        """Every run that is not empty yet."""
-        return list(self._runs)
+        """Every run that the agent knows and that is not over yet."""
+        return [run.id for run in self._runs.values() if not run.is_hook] + self._helpers.ids()
 
     def main_pids(self) -> set[int]:
         """The main processes, alive or kept as zombies: not to be reaped as orphans."""
@@ -76,72 +61,55 @@ class Runs:
         """For people: what is left."""
         return [_name(run) for run in self._runs.values()]
 
+    def find(self, run_id: str) -> Run | None:
+        """The run, if it is held."""
+        return self._runs.get(run_id)
+
     # asked for by the agent
 
     def spawn(self, spec: wire.Spawn) -> None:
-        """Fork the main process. Asked twice for the same run, it is started once."""
+        """Fork the main process, of a helper when there is time. Asked twice for the same run, it is started once."""
         if spec.run in self._runs:
             return
-        try:
-            self._tracking.prepare(spec.run, spec.task)
-            self._tracking.limit(spec)
-            report, theirs = self._pipe()
-        except OSError as exc:
-            self._refuse(spec, "cgroup", exc)
+        if spec.beside is not None:
+            self._helpers.ask(spec)
             return
         try:
-            birth = self._birth(spec.run, spec.task)
-            pid = process.fork(functools.partial(child.become, spec, birth, theirs))
-        except OSError as exc:
-            os.close(report)
-            self._refuse(spec, "fork", exc)
-            return
-        finally:
-            os.close(theirs)
-        pidfd = None
-        try:
-            pidfd = process.open_child(pid)
-            stat = proc.read_stat(pid)
-            assert stat is not None, "an unreaped child has a /proc entry"
-            run = Run(spec, pid, pidfd, report, stat.start_time)
-            run.events = self._tracking.watch(run)
-        except OSError as exc:  # no descriptor left: without one it cannot be stopped properly, so it does not run
-            process.kill_child(pid)  # reaped with the orphans
-            os.close(report)
-            if pidfd is not None:
-                os.close(pidfd)
-            self._refuse(spec, "fork", exc)
-            return
+            self._follow_from_birth(self._forking.start(spec))
+        except NotStarted as exc:
+            self.refuse(spec, *exc.args)
+
+    def _follow_from_birth(self, run: Run) -> None:
         self._runs[run.id] = run
-        self._poller.watch(report, select.EPOLLIN, Priority.EXIT, functools.partial(self._read_report, run))
+        assert run.report is not None
+        self._poller.watch(run.report, select.EPOLLIN, Priority.EXIT, functools.partial(self._read_report, run))
         # Edges only: a traced process that is dead but owed to its tracer stays readable, and has nothing to tell yet.
         mask = select.EPOLLIN | select.EPOLLET
-        self._poller.watch(pidfd, mask, Priority.EXIT, functools.partial(self._main_over, run))
-
-    def _pipe(self) -> tuple[int, int]:
-        ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        if max(ours, theirs) + _SPARE_FDS < self._most_fds:  # the kernel gives the lowest number that is free
-            return ours, theirs
-        os.close(ours)
-        os.close(theirs)
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    def _refuse(self, spec: wire.Spawn, stage: str, exc: OSError) -> None:
-        self._tracking.release(spec.run, spec.task)
-        self.refuse(spec, stage, exc.errno or errno.EIO, exc.strerror or str(exc))
+        self._poller.watch(run.pidfd, mask, Priority.EXIT, functools.partial(self._main_over, run))
 
     def refuse(self, spec: wire.Spawn, stage: str, number: int, detail: str) -> None:
         """Answer a spawn that will not be."""
         self._emit(wire.SpawnFailed, run=spec.run, stage=stage, errno=number, detail=detail)
 
     def stop(self, run_id: str, timeout: float | None) -> None:
-        """Begin a stop, or bring its deadline forward. A run that is over already needs none."""
-        if run := self._runs.get(run_id):
+        """Begin a stop, or bring its deadline forward. A run that is over already needs none; a helper is killed."""
+        self._helpers.withdraw(run_id)
+        if (run := self._runs.get(run_id)) is not None and run.over:
+            with contextlib.suppress(OSError):  # then what is left is signalled by a later look
+                self.look()  # its end has come in this very turn: what is left of it has to be known first
+        run = self._runs.get(run_id)
+        if run is None or run.empty or run.is_hook:
+            return
+        if run.beside is not None:
+            self._end_by(run, time.monotonic())
+        else:
             self._follow(run, stopping.request(run.plan, time.monotonic(), timeout))
 
     def stop_all(self) -> list[dict[str, Any]]:
         """Each run that is not being stopped yet, with its own window (and no later than its cap). Who they were."""
-        unasked = [run for run in self._runs.values() if run.plan.window is None]
+        unasked = [
+            run for run in self._runs.values() if run.beside is None and not run.over and run.plan.window is None
+        ]
         for run in unasked:
             self._follow(run, stopping.request(run.plan, time.monotonic()))
         return [_name(run) for run in unasked]
@@ -149,7 +117,54 @@ class Runs:
     def cap_all(self, at: float) -> None:
         """No deadline later than ``at``."""
         for run in self._runs.values():
-            self._set_plan(run, stopping.cap(run.plan, at))
+            if run.beside is not None:
+                self._end_by(run, at)
+            elif not run.empty:
+                self._set_plan(run, stopping.cap(run.plan, at))
+
+    # beside a run
+
+    def start_beside(self, spec: wire.Spawn, run: Run) -> None:
+        """Fork a helper of the run: a check, or its pre-stop command."""
+        is_hook = spec is run.hook
+        try:
+            helper = self._forking.start(spec)
+        except NotStarted as exc:
+            if is_hook:
+                self.hook_failed(run, f"{exc.args[0]}: {exc.args[2]}")
+            else:
+                self.refuse(spec, *exc.args)
+            return
+        helper.beside, helper.is_hook = run, is_hook
+        run.helpers.append(helper)
+        self._follow_from_birth(helper)
+        if is_hook:
+            assert run.plan.hook_until is not None
+            self._end_by(helper, run.plan.hook_until)
+        elif spec.lifetime is not None:
+            self._end_by(helper, time.monotonic() + spec.lifetime)
+
+    def hook_failed(self, run: Run, detail: str) -> None:
+        """There will be no pre-stop command: the signal has nothing to wait for."""
+        self._emit(wire.HookEnded, run=run.id, code=None, signal=None, detail=detail)
+        self._follow(run, stopping.hook_ended(run.plan, time.monotonic()))
+
+    def _end_by(self, helper: Run, at: float) -> None:
+        self._set_plan(helper, stopping.end_by(helper.plan, at, time.monotonic()))
+
+    def _end_helpers(self, run: Run) -> None:
+        """A stop of the run has begun, or its deadline has changed: checks end now, the hook when its time is over."""
+        for helper in run.helpers:
+            if not helper.is_hook:
+                self._end_by(helper, time.monotonic())
+            elif run.plan.hook_until is not None:
+                self._end_by(helper, run.plan.hook_until)
+
+    def _hook_over(self, hook: Run, wait: process.Wait) -> None:
+        assert hook.beside is not None
+        detail = "its time was over" if hook.plan.kills else ""
+        self._emit(wire.HookEnded, run=hook.beside.id, code=wait.code, signal=wait.signal, detail=detail)
+        self._follow(hook.beside, stopping.hook_ended(hook.beside.plan, time.monotonic()))
 
     # told by the kernel
 
@@ -167,8 +182,10 @@ class Runs:
         if data:
             run.failure = child.read_report(data)
             return
-        self._emit(wire.Spawned, run=run.id, pid=run.pid, start_time=run.start_time)
-        self._follow(run, stopping.started(run.plan, time.monotonic()))
+        if not run.is_hook:
+            self._emit(wire.Spawned, run=run.id, pid=run.pid, start_time=run.start_time)
+        if run.beside is None:
+            self._follow(run, stopping.started(run.plan, time.monotonic()))
 
     def _main_over(self, run: Run) -> None:
         wait = process.peek(run.pidfd)
@@ -180,11 +197,19 @@ class Runs:
         if run.failure is not None:
             self._end(run)
             stage, number, detail = run.failure
-            self._emit(wire.SpawnFailed, run=run.id, stage=stage, errno=number, detail=detail)
+            if run.is_hook and run.beside is not None:
+                self.hook_failed(run.beside, f"{stage}: {detail}")
+            else:
+                self._emit(wire.SpawnFailed, run=run.id, stage=stage, errno=number, detail=detail)
+            self._end_with_helper(run)
             return
-        oom_kills = self._tracking.oom_kills(run)
-        self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills)
+        if run.is_hook:
+            self._hook_over(run, wait)
+        else:
+            oom_kills = self._tracking.oom_kills(run)
+            self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills)
         self._over[run] = None
+        self._end_helpers(run)
         if run.events is not None:  # not before: only a look reads it, and unread it stays ready
             self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.owe_look)
         self.look_owed = True
@@ -195,63 +220,120 @@ class Runs:
 
     def look(self) -> None:
         """See which of those whose main process is over have become empty; what is left of others gets the signal."""
-        for run in self._tracking.empty(self._over) if self._over else ():
-            assert isinstance(run, Run)
+        for one in self._tracking.empty(self._over) if self._over else ():
+            assert isinstance(one, Run)
+            self._emptied(one)
+        for run in self._over:
+            if run.beside is not None:
+                self._end_by(run, time.monotonic())
+            else:
+                self._follow(run, stopping.outlived(run.plan, time.monotonic()))
+        self.look_owed = False
+
+    def _emptied(self, run: Run) -> None:
+        """No process of the run itself is left. It is over when its helpers are."""
+        del self._over[run]
+        if run.helpers:
+            run.empty = True
+            self._looks.drop(run.id)
+            self._set_plan(run, stopping.finished(run.plan))
+            if run.events is not None:
+                self._poller.forget(run.events)
+            return
+        self._end(run)
+        if not run.is_hook:
+            self._emit(wire.Emptied, run=run.id)
+        self._end_with_helper(run)
+
+    def _end_with_helper(self, helper: Run) -> None:
+        """The run that it was the last helper of may have waited for it alone."""
+        run = helper.beside
+        if run is not None and run.empty and not run.helpers:
             self._end(run)
             self._emit(wire.Emptied, run=run.id)
-        for run in self._over:
-            self._follow(run, stopping.outlived(run.plan, time.monotonic()))
-        self.look_owed = False
 
     def _end(self, run: Run) -> None:
         """Nothing is left: only now is the main process reaped, and its pid free for others."""
+        if self._helpers.withdraw_hook(run):
+            self.hook_failed(run, "the container was over before it could be started")
         process.reap(run.pid)
         if run.events is not None:
             self._poller.forget(run.events)
         self._tracking.release(run.id, run.task)
+        self._looks.forget(run.id)
+        self._due.set(run.id, None)
         os.close(run.pidfd)
         del self._runs[run.id]
-        self._over.pop(run, None)
+        if run.beside is not None:
+            run.beside.helpers.remove(run)
 
     # told by the clock
 
     def next_at(self) -> float | None:
         """The next instant that something is due at."""
-        while self._due:
-            at, run_id = self._due[0]
-            run = self._runs.get(run_id)
-            if run is not None and run.plan.kill_at == at:
-                return at
-            heapq.heappop(self._due)
-        return None
+        return time.monotonic() if self._helpers.wait else self._due.next_at()
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether nothing is due within that time."""
+        at = self._due.next_at()
+        return at is None or at - time.monotonic() > seconds
+
+    def start_helpers(self) -> None:
+        """Start a helper that waits, if there is time."""
+        self._helpers.serve(self.is_quiet)
 
     def tick(self, now: float) -> None:
-        """Kill what is due: all of it in one pass, and only then tell of it."""
-        due = []
-        while (at := self.next_at()) is not None and at <= now:
-            run = self._runs[heapq.heappop(self._due)[1]]
+        """Do what is due: all kills in one pass, and only then tell of them, with an eye on the next that are due."""
+        self._do_due(now)
+        while self._untold:
+            self._tell_kill(*self._untold.popleft())
+            self._do_due(time.monotonic())
+
+    def _do_due(self, now: float) -> None:
+        killed, others = [], []
+        for run_id in self._due.take(now):
+            run = self._runs[run_id]
             plan, orders = stopping.tick(run.plan, now)
-            self._set_plan(run, plan)
-            if orders:
-                due.append(run)
-        if not due:
-            return
-        reached = self._tracking.kill(due)
-        for run in due:
-            self._tell_signalled(run, signal.SIGKILL, stopping.Whom.GROUP, reached[run.id])
+            if stopping.Kill() in orders:
+                self._set_plan(run, plan)
+                killed.append(run)
+            else:
+                others.append((run, (plan, orders)))
+        try:
+            if killed:
+                reached = self._tracking.kill(killed)
+                seen = self._looks.collect([run.id for run in killed])
+                self._untold += [(run, reached[run.id], seen.get(run.id)) for run in killed if run.beside is None]
+        finally:
+            for run, step in others:
+                self._follow(run, step)
+
+    def _tell_kill(self, run: Run, pids: list[int], seen: tuple[float, str] | None) -> None:
+        if self._looks.enabled and not run.looked_at:
+            seen_at, facts = seen or (round(time.monotonic(), 6), "[]")
+            signums = [signum for signum, _ in run.plan.signals[: run.plan.sent]]
+            self._emit(wire.Looked, run=run.id, seen_at=seen_at, signums=signums, facts=facts)
+        run.looked_at = True
+        self._tell_signalled(run, signal.SIGKILL, stopping.Whom.GROUP, pids)
 
     def _set_plan(self, run: Run, plan: stopping.Plan) -> None:
         before = run.plan
         run.plan = plan
-        if plan.kill_at is not None and plan.kill_at != before.kill_at:
-            heapq.heappush(self._due, (plan.kill_at, run.id))
-        if before.signalled is not None and plan.deadline != before.deadline:
+        self._due.set(run.id, plan.next_at)
+        if plan.deadline == before.deadline:
+            return
+        self._looks.expect(run)
+        self._end_helpers(run)
+        if before.signalled is not None:
             self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)
 
     def _follow(self, run: Run, step: stopping.Step) -> None:
         plan, orders = step
         self._set_plan(run, plan)
         for order in orders:
+            if isinstance(order, stopping.Hook):
+                self._helpers.ask_hook(run)
+                continue
             assert isinstance(order, stopping.Signal), "kills are given by the clock alone"
             try:
                 reached = self._signal(run, order)

@@ -24,6 +24,8 @@ class Settings(NamedTuple):
     listen_fds: list[int]
     socket_path: str | None = None
     """The socket file to remove at the end; None where it is somebody else's (socket activation)."""
+    look: bool = True
+    """Whether to look, shortly before a SIGKILL, at why a process has not stopped."""
 
 
 def to_environ(settings: Settings) -> dict[str, str]:

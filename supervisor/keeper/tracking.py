@@ -76,6 +76,12 @@ class Tracking(Protocol):
     def signal(self, run: Tracked, signum: int) -> list[int]:
         """Signal, then continue, every process of the run; the pids it reached."""
 
+    def members(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+        """The processes of these runs by run id, the main process first. Also from a child of the keeper's."""
+
+    def foresee(self, run: Tracked) -> None:
+        """Shortly before a kill: note whom it will meet, so that it need not ask then."""
+
     def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
         """SIGKILL everything of these runs; the pids by run id."""
 
@@ -86,18 +92,18 @@ class Tracking(Protocol):
         """The keeper ends."""
 
 
-def choose(wanted: str, name: str, agent_pid: Callable[[], int]) -> tuple[Tracking, str]:
+def choose(wanted: str, name: str, own_pids: Callable[[], Collection[int]]) -> tuple[Tracking, str]:
     """The tracking to use and why. ``OSError`` where ``cgroup`` is wanted and cannot be had."""
     if wanted == "descent":
-        return DescentTracking(agent_pid), "configured"
+        return DescentTracking(own_pids), "configured"
     own = cgroup.own()
     why_not = "no cgroup v2 is mounted" if own is None else cgroup.why_unusable(own)
     if own is not None and why_not is None:
         place = limits.find(own, service="INVOCATION_ID" in os.environ)
-        return CgroupTracking(place, name, agent_pid), f"cgroup v2 below {place.directory}"
+        return CgroupTracking(place, name, own_pids), f"cgroup v2 below {place.directory}"
     if wanted == "cgroup":
         raise OSError(None, why_not)
-    return DescentTracking(agent_pid), why_not or ""
+    return DescentTracking(own_pids), why_not or ""
 
 
 class CgroupTracking:
@@ -108,11 +114,12 @@ class CgroupTracking:
 
     name = "cgroup"
 
-    def __init__(self, place: limits.Place, name: str, agent_pid: Callable[[], int]) -> None:
+    def __init__(self, place: limits.Place, name: str, own_pids: Callable[[], Collection[int]]) -> None:
         self._place = place
         self._root = f"{place.directory}/{name}"
-        self._descent = DescentTracking(agent_pid)
+        self._descent = DescentTracking(own_pids)
         self._events: dict[str, int] = {}
+        self._foreseen: dict[str, list[int]] = {}
         self.limits = place.why
 
     def _path(self, run: str, task: str) -> str:
@@ -185,26 +192,43 @@ class CgroupTracking:
         finally:
             os.close(pidfd)
 
+    def members(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+        found = {run.id: self._listed(run) for run in runs}
+        strays = self._descent.with_orphans(runs)
+        for run, pids in (self._descent.members(strays) if strays else {}).items():
+            found[run] = list(dict.fromkeys(found[run] + pids))
+        return found
+
+    def foresee(self, run: Tracked) -> None:
+        self._foreseen[run.id] = self._listed(run)
+
+    def _listed(self, run: Tracked) -> list[int]:
+        pids = cgroup.pids(self._path(run.id, run.task))
+        return list(dict.fromkeys(([] if run.over else [run.pid]) + pids))
+
     def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
-        reached = {}
-        for run in runs:
-            path = self._path(run.id, run.task)
-            # A moment later nobody could tell whom it was that had to be killed; a zombie is not in the list.
-            reached[run.id] = list(dict.fromkeys(([] if run.over else [run.pid]) + cgroup.pids(path)))
+        # First those that were listed before: with 200 due at once, a listing each would make the last one late.
+        reached = {run.id: pids for run in runs if (pids := self._foreseen.pop(run.id, None)) is not None}
+        for run in sorted(runs, key=lambda run: run.id not in reached):
+            if run.id not in reached:
+                # A moment later nobody could tell whom it was that had to be killed; a zombie is not in the list.
+                reached[run.id] = self._listed(run)
             process.send(run.pidfd, signal.SIGKILL)  # it may not have entered the group yet
             with contextlib.suppress(OSError):  # the group was removed by its own processes, say
-                cgroup.kill(path)
+                cgroup.kill(self._path(run.id, run.task))
         # One by one as well: cgroup.kill signals leader threads, and one that has ended while others of its process
         # live takes no notice.
         for run in runs:
-            for pid in reached[run.id]:
-                self._signal_member(self._path(run.id, run.task), pid, signal.SIGKILL)
+            path = self._path(run.id, run.task)
+            for pid in cgroup.pids(path):
+                self._signal_member(path, pid, signal.SIGKILL)
         for run in self._descent.with_orphans(runs):
             reached[run.id] = list(dict.fromkeys(reached[run.id] + self._descent.kill([run])[run.id]))
         return reached
 
     def release(self, run: str, task: str) -> None:
         self._descent.release(run, task)
+        self._foreseen.pop(run, None)
         if (fd := self._events.pop(run, None)) is not None:
             os.close(fd)
         cgroup.remove(self._path(run, task))
@@ -221,8 +245,9 @@ class DescentTracking:
     name = "descent"
     limits = "recorded only: without cgroups nothing can be limited"
 
-    def __init__(self, agent_pid: Callable[[], int]) -> None:
-        self._agent_pid = agent_pid
+    def __init__(self, own_pids: Callable[[], Collection[int]]) -> None:
+        self._own_pids = own_pids
+        self._keeper = os.getpid()
         self._runs: dict[str, Tracked] = {}
         self._tags: dict[int, str] = {}
         self._orphans: dict[Process, str | None] = {}
@@ -265,11 +290,12 @@ class DescentTracking:
         return [] if _NOT_TOLD in owners else [run for run in runs if run.id not in owners]
 
     def _orphans_now(self) -> dict[Process, str | None]:
-        """Our own children beside main processes and the agent, each with the run that it comes from."""
+        """The keeper's children beside main processes and its own, each with the run that it comes from."""
         mains = {run.pid: run for run in self._runs.values()}
         orphans: dict[Process, str | None] = {}
-        for pid in proc.children():
-            if pid in mains or pid == self._agent_pid() or (stat := proc.read_stat(pid)) is None:
+        own = {*self._own_pids(), os.getpid()}  # our own pid, where it is a child of ours that asks
+        for pid in proc.children_of(self._keeper):
+            if pid in mains or pid in own or (stat := proc.read_stat(pid)) is None:
                 continue
             key = (pid, stat.start_time)
             owner = self._orphans.get(key) or self._owner(stat, mains)
@@ -286,6 +312,14 @@ class DescentTracking:
     def signal(self, run: Tracked, signum: int, but: Collection[int] = ()) -> list[int]:
         reached = self._until_no_new([run], (signum, signal.SIGCONT), but)
         return [pid for pid, _ in reached[run.id]]
+
+    def members(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+        members = self._members()
+        pids = {run.id: sorted(pid for pid, _ in members[run.id]) for run in runs}
+        return {run.id: sorted(pids[run.id], key=lambda pid, main=run.pid: pid != main) for run in runs}  # type: ignore[misc]
+
+    def foresee(self, run: Tracked) -> None:
+        return  # who is told is whom it finds, and has to find, at the kill itself
 
     def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
         for run in runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,7 +17,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _MEMORY_MOST = 2**60
 """Bytes."""
-_DRIVERS = {"file", "journald", "inherit", "none"}
+_DRIVERS = {"file", "journald", "inherit", "none", "check"}
+_SIGNALS_MOST = 8
+_NOT_TO_ASK_WITH = (signal.SIGKILL, signal.SIGSTOP)
 
 
 class Host(Protocol):
@@ -54,9 +57,12 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         and spec.argv
         and spec.log_driver in _DRIVERS
         and "\n" not in spec.log_tag
-        and 1 <= spec.stop_signal <= 64
+        and _in_order(spec.stop_signals)
         and spec.stop_scope in ("main", "group")
         and spec.stop_timeout >= 0
+        and 0 <= spec.pre_stop_share <= 1
+        and (spec.beside is None or _ID.fullmatch(spec.beside))
+        and (spec.lifetime is None or (spec.beside is not None and spec.lifetime > 0))
         and all(name in process.RLIMITS for name, _, _ in spec.ulimits)
         and all(size is None or 0 < size <= _MEMORY_MOST for size in _sizes(spec))
         and all(weight is None or 1 <= weight <= 10000 for weight in (spec.cpu_weight, spec.task_cpu_weight))
@@ -69,6 +75,18 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         host.runs.refuse(spec, "drain", errno.ESHUTDOWN, "the supervisor is shutting down")
         return
     host.runs.spawn(spec)
+
+
+def _in_order(signals: list[tuple[int, float]]) -> bool:
+    """Whether these can be sent one after the other in the time of one window, the first at its beginning."""
+    shares = [share for _, share in signals]
+    return (
+        1 <= len(signals) <= _SIGNALS_MOST
+        and all(1 <= signum <= 64 and signum not in _NOT_TO_ASK_WITH for signum, _ in signals)
+        and shares[0] == 0
+        and shares == sorted(shares)
+        and shares[-1] <= 1
+    )
 
 
 def _sizes(spec: wire.Spawn) -> tuple[int | None, ...]:

@@ -24,6 +24,9 @@ _DEFAULT_ACTION = bytes(64)
 """At least a ``struct sigaction`` of the kernel, all zero: SIG_DFL, no flags."""
 _SIGNAL_SET_SIZE = 8
 
+FORK_TAKES = 0.01
+"""Seconds within which a fork of ours is over, also on a busy host."""
+
 RLIMIT_LOCKS = 10
 """Unused by the kernel since Linux 2.4.25, kept over fork and exec, readable by all in ``/proc/PID/limits``."""
 

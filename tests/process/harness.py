@@ -258,7 +258,7 @@ class Keeper:
             ulimits=[],
             log_driver="file",
             log_tag="",
-            stop_signal=signal.SIGTERM,
+            stop_signals=[(signal.SIGTERM, 0.0)],
             stop_scope="main",
             stop_timeout=AMPLE,
         )._replace(**members)

@@ -63,7 +63,7 @@ def test_who_does_not_handle_the_signal_is_ended_by_it(keeper: Keeper) -> None:
 
 @whatever_the_tracking
 def test_the_stop_signal_is_the_one_asked_for(keeper: Keeper) -> None:
-    run, _ = keeper.begin("unhandled.py", stop_signal=signal.SIGINT)
+    run, _ = keeper.begin("unhandled.py", stop_signals=[(signal.SIGINT, 0.0)])
     keeper.stop(run)
     keeper.wait(wire.Emptied, run)
     assert keeper.signals(run) == [(signal.SIGINT, "main")]
@@ -150,7 +150,7 @@ def test_a_stop_that_comes_with_the_start_is_signalled_when_there_is_somebody_to
 
 
 def test_a_stop_that_comes_with_the_start_has_its_whole_window(keeper: Keeper) -> None:
-    spec = keeper.spec("unhandled.py", stop_signal=signal.SIGCHLD)  # does nothing to whom does not handle it
+    spec = keeper.spec("unhandled.py", stop_signals=[(signal.SIGCHLD, 0.0)])  # does nothing to whom does not handle it
     asked_at = time.monotonic()
     keeper.send(spec, wire.Stop(spec.run, WINDOW))
     main = keeper.hear_main(spec.run)

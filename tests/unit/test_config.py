@@ -156,7 +156,7 @@ def test_settings_survive_json(file: Callable[[str], str]) -> None:
     [
         ('[agent]\nclustr = "x"', "there is no agent.clustr; did you mean agent.cluster?"),
         ("[stop]\nkeep_days = 1", "there is no stop.keep_days; did you mean history.keep_days?"),
-        ("[stop]\nfrobnicate = 1", "there is no stop.frobnicate; known are stop.timeout"),
+        ("[stop]\nfrobnicate = 1", "there is no stop.frobnicate; known are stop.timeout, stop.reports"),
         ("[agnt]", "there is no [agnt]; did you mean [agent]?"),
         ("port = 80", "there is no port; known are [agent], [stop], [tasks], [api], [api.access]"),
         ('[agent]\ntasks_dir = "/x"', "there is no agent.tasks_dir; did you mean agent.state_dir?"),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from supervisor.model import (
+    Condition,
     Container,
     ContainerDefinition,
     ContainerDependency,
@@ -57,7 +58,7 @@ DEFINITION = TaskDefinition(
             ulimits=(Ulimit("nofile", 1024, -1),),
             docker_labels={"supervisor.stop-signal": "SIGQUIT", "Own_Label": "kept"},
             log_configuration=LogConfiguration("journald", {"tag": "web"}),
-            depends_on=(ContainerDependency("init", "START"),),
+            depends_on=(ContainerDependency("init", Condition.START),),
             port_mappings=(PortMapping(8080, 8080, "udp"),),
             cpu=128,
             memory=64,

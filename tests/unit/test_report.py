@@ -548,6 +548,7 @@ class TestHistory:
     def test_past_runs_and_the_present_one_in_the_order_of_their_starts(self) -> None:
         past = [
             PastRun(
+                task_id=TASK_ID,
                 container="main",
                 number=2,
                 run_id="b",
@@ -559,7 +560,15 @@ class TestHistory:
                 reason="hung",
                 restarted=True,
             ),
-            PastRun(container="main", number=1, run_id="a", stopped_at=1040.0, reason="no such file", restarted=True),
+            PastRun(
+                task_id=TASK_ID,
+                container="main",
+                number=1,
+                run_id="a",
+                stopped_at=1040.0,
+                reason="no such file",
+                restarted=True,
+            ),
         ]
         present = over(None, run_number=3, started_at=1070.0, stopped_at=None, last_status=LastStatus.RUNNING)
         assert build_history(task_of(present), past) == {
@@ -602,7 +611,9 @@ class TestHistory:
 
     def test_a_run_that_is_kept_already_is_told_once(self) -> None:
         container = over(ExitStatus(code=0), will_restart=True)
-        kept = PastRun(container="main", number=1, run_id=run("main"), exit=ExitStatus(code=0), restarted=True)
+        kept = PastRun(
+            task_id=TASK_ID, container="main", number=1, run_id=run("main"), exit=ExitStatus(code=0), restarted=True
+        )
         assert len(build_history(task_of(container), [kept])["runs"]) == 1
 
     def test_what_was_never_asked_for_is_no_run(self) -> None:

@@ -131,7 +131,7 @@ def test_every_run_is_kept() -> None:
     assert (main.last_status, main.exit, main.reason) == (STOPPED, ExitStatus(code=1), "no such file")
 
 
-BACKOFF = {"restart_backoff": Backoff(2.0, 10.0)}
+BACKOFF: dict[str, Any] = {"restart_backoff": Backoff(2.0, 10.0)}
 
 
 def test_a_backoff_doubles_with_jitter_up_to_its_most_and_begins_anew_after_a_long_run() -> None:

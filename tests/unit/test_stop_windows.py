@@ -92,7 +92,7 @@ def test_another_run_s_deadline_is_not_ours() -> None:
 
 
 def plan() -> stopping.Plan:
-    return stopping.started(stopping.Plan(signal.SIGTERM, stopping.Whom.MAIN, 30.0), 100.0)[0]
+    return stopping.started(stopping.Plan(((signal.SIGTERM, 0.0),), stopping.Whom.MAIN, 30.0), 100.0)[0]
 
 
 def test_a_first_stop_may_have_more_time_than_the_container_s_own() -> None:
@@ -116,6 +116,6 @@ def test_a_cap_is_a_part_of_the_length() -> None:
 
 
 def test_a_window_begins_with_the_signal_and_not_with_the_request_before_the_exec() -> None:
-    asked, _ = stopping.request(stopping.Plan(signal.SIGTERM, stopping.Whom.MAIN, 30.0), 100.0)
+    asked, _ = stopping.request(stopping.Plan(((signal.SIGTERM, 0.0),), stopping.Whom.MAIN, 30.0), 100.0)
     assert stopping.started(asked, 103.0)[0].length == 30.0
     assert plan().length is None

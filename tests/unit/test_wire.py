@@ -34,6 +34,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str | None: st.none() | TEXT,
     list[str]: st.lists(TEXT, max_size=5),
     list[int]: st.lists(INTS, max_size=32),
+    list[tuple[int, float]]: st.lists(st.tuples(INTS, FLOATS), max_size=3),
     dict[str, str]: st.dictionaries(TEXT, TEXT, max_size=5),
     list[tuple[str, int, int]]: st.lists(st.tuples(TEXT, INTS, INTS), max_size=3),
 }
@@ -50,6 +51,7 @@ WRONG: dict[Any, list[Any]] = {
     str | None: NOT_TEXTS,
     list[str]: [None, "ab", {}, [1], ["a", None]],
     list[int]: [None, 1, {}, [True], ["1"], [2**63]],
+    list[tuple[int, float]]: [None, {}, [15], [[15]], [[15, 0.0, 1]], [[15, None]], [[1.5, 0.0]], [[15, NAN]]],
     dict[str, str]: [None, "ab", [], {"A": 1}, {"A": None}],
     list[tuple[str, int, int]]: [None, {}, ["abc"], [["a", 1]], [["a", 1, 1, 1]], [["a", 1, True]], [[1, 1, 1]]],
 }
@@ -69,7 +71,23 @@ EXAMPLES: dict[type[Any], Any] = {
     wire.Hello: wire.Hello(1),
     wire.List: wire.List(),
     wire.Spawn: wire.Spawn(
-        "r", "t", "c", ["sh", "-c", "é"], {"A": "b"}, "/", None, [("nofile", 1, -1)], "none", "", 15, "main", 30.0
+        run="r",
+        task="t",
+        container="c",
+        argv=["sh", "-c", "é"],
+        environ={"A": "b"},
+        cwd="/",
+        user=None,
+        ulimits=[("nofile", 1, -1)],
+        log_driver="none",
+        log_tag="",
+        stop_signals=[(15, 0.0), (2, 0.8)],
+        stop_scope="main",
+        stop_timeout=30.0,
+        pre_stop=["drain"],
+        pre_stop_share=0.25,
+        beside="s",
+        lifetime=5.0,
     ),
     wire.Stop: wire.Stop("r", None),
     wire.Forget: wire.Forget(7),
@@ -78,6 +96,8 @@ EXAMPLES: dict[type[Any], Any] = {
     wire.SpawnFailed: wire.SpawnFailed(1, 2.5, "r", "exec", 2, "no such file"),
     wire.Signalled: wire.Signalled(1, 2.5, "r", 9, "group", 30.5, [42, 43], 30.0),
     wire.Hastened: wire.Hastened(1, 2.5, "r", 30.5, 30.0),
+    wire.HookEnded: wire.HookEnded(1, 2.5, "r", None, None, "exec: no such file", 7.25),
+    wire.Looked: wire.Looked(1, 2.5, "r", 30.25, [15, 2], '[{"pid":42}]', 30.5),
     wire.Exited: wire.Exited(1, 2.5, "r", 0, None),
     wire.Emptied: wire.Emptied(1, 2.5, "r"),
     wire.Draining: wire.Draining(1, 2.5, 90.0),
@@ -162,6 +182,7 @@ def test_every_verb_has_a_limit_of_its_own() -> None:
     kib = 1024
     limits = {kind.__name__: limit for kind, limit in [*wire._TO_KEEPER.values(), *wire._TO_AGENT.values()]}
     large = {"Spawn": 4096 * kib, "Listed": 16384 * kib, "SpawnFailed": 16 * kib, "Signalled": 4 * kib}
+    large |= {"HookEnded": 16 * kib, "Looked": 512 * kib}
     assert limits == dict.fromkeys(limits, kib) | large
 
 
@@ -170,7 +191,7 @@ def test_too_much_is_not_sent() -> None:
         wire.encode(wire.Stop("r" * 1024, None))
 
 
-@pytest.mark.parametrize("number", [0, 6, 64, 73, 255])
+@pytest.mark.parametrize("number", [0, 6, 64, 75, 255])
 @pytest.mark.parametrize("make", [Decoder.at_keeper, Decoder.at_agent])
 def test_an_unknown_verb(make: Any, number: int) -> None:
     decoder = make()

@@ -19,9 +19,11 @@ def running() -> Task:
     return lifecycle.step(task, lifecycle.Spawned(run_id, 1.0, Identity(1, 1)), 1.0)[0]
 
 
-def after(task: Task, *events: wire.Event) -> Container:
+def after(task: Task, *events: wire.RunEvent) -> Container:
     for event in events:
-        task, _ = lifecycle.step(task, translate(event, task.containers[0]), event.at)
+        translated = translate(event, task.containers[0])
+        assert translated is not None
+        task, _ = lifecycle.step(task, translated, event.at)
     return task.containers[0]
 
 

@@ -46,7 +46,9 @@ MOMENT = Moment(
     kind="Signalled",
     facts={"signum": 15, "whom": "main", "deadline": 43.0, "pids": [4711], "window": 30.0},
 )
-EARLIER = PastRun(container="main", number=1, run_id="a", started_at=0.5, exit=ExitStatus(code=1), restarted=True)
+EARLIER = PastRun(
+    task_id=TASK_ID, container="main", number=1, run_id="a", started_at=0.5, exit=ExitStatus(code=1), restarted=True
+)
 
 
 class Records:

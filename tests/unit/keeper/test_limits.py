@@ -79,7 +79,7 @@ def test_what_cannot_be_handed_on_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 def spawn(**members: Any) -> wire.Spawn:
-    spec = wire.Spawn(RUN, TASK, "web", ["true"], {}, "/", None, [], "none", "web", 15, "main", 30.0)
+    spec = wire.Spawn(RUN, TASK, "web", ["true"], {}, "/", None, [], "none", "web", [(15, 0.0)], "main", 30.0)
     return spec._replace(**members)
 
 
@@ -93,7 +93,7 @@ def limited(tmp_path: Path, controllers: frozenset[str], spec: wire.Spawn) -> di
     paths = {name: tmp_path / "ours" / rest for name, rest in (("root", "."), ("task", TASK), ("run", f"{TASK}/{RUN}"))}
     for path in paths.values():
         group(path)
-    CgroupTracking(Place(str(tmp_path), controllers, ""), "ours", lambda: 0).limit(spec)
+    CgroupTracking(Place(str(tmp_path), controllers, ""), "ours", tuple).limit(spec)
     files = ("cgroup.subtree_control", "memory.max", "memory.low", "cpu.weight")
     return {
         f"{name} {file}": text for name, path in paths.items() for file in files if (text := (path / file).read_text())
@@ -130,7 +130,7 @@ def test_only_what_is_asked_for_and_can_be_had_is_limited(tmp_path: Path) -> Non
 
 
 def test_how_often_memory_ran_out(tmp_path: Path) -> None:
-    tracking = CgroupTracking(Place(str(tmp_path), BOTH, ""), "ours", lambda: 0)
+    tracking = CgroupTracking(Place(str(tmp_path), BOTH, ""), "ours", tuple)
     path = group(tmp_path / "ours" / TASK / RUN)
     run = FakeRun(RUN, TASK)
     assert tracking.oom_kills(run) == 0
