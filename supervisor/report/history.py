@@ -16,23 +16,26 @@ def build_history(task: Task, runs: Sequence[PastRun]) -> dict[str, Any]:
     entries = [(_begun(run), _past(run)) for run in runs]
     for container in task.containers:
         if container.run_id is not None and container.run_id not in kept:
-            present = _as_run(container, container.run_id)
+            present = _as_run(task, container, container.run_id)
             running = container.last_status is LastStatus.RUNNING
             entries.append((_begun(present), _past(present) | {"running": running}))
     entries.sort(key=lambda entry: (entry[0], entry[1]["container"], entry[1]["number"]))
     return {"taskArn": task.task_arn, "runs": [entry for _, entry in entries]}
 
 
-def _as_run(container: Container, run_id: str) -> PastRun:
+def _as_run(task: Task, container: Container, run_id: str) -> PastRun:
+    """The present run. What is told of its start and its exit is the last one's until it has started."""
+    has_started = container.run_number <= 1 or container.running_since is not None
     return PastRun(
+        task_id=task.task_id,
         container=container.name,
         number=max(container.run_number, 1),
         run_id=run_id,
         pid=None if container.identity is None else container.identity.pid,
-        started_at=container.started_at,
+        started_at=container.started_at if has_started else None,
         killed_at=container.killed_at,
         stopped_at=container.stopped_at,
-        exit=container.exit,
+        exit=container.exit if has_started else None,
         reason=container.reason,
         restarted=container.will_restart,
     )

@@ -142,7 +142,7 @@ def test_a_run_that_ends_is_followed_by_others_until_a_stop(daemon: Daemon) -> N
 
 
 def test_a_stop_ends_the_pause_before_a_run(shared: Daemon) -> None:
-    labels = {"supervisor.restart-backoff": "600"}
+    labels = {"supervisor.restart-backoff": "600:600"}
     arn = shared.run(shared.container("exits.py", "4", restartPolicy=POLICY, dockerLabels=labels))
     shared.until(lambda: shared.logged("container_restarting", task=arn[-32:]) or None, "a restart that waits")
     assert shared.task(arn)["lastStatus"] == "RUNNING"

@@ -570,7 +570,9 @@ class TestHistory:
                 restarted=True,
             ),
         ]
-        present = over(None, run_number=3, started_at=1070.0, stopped_at=None, last_status=LastStatus.RUNNING)
+        present = over(
+            None, run_number=3, running_since=70.0, started_at=1070.0, stopped_at=None, last_status=LastStatus.RUNNING
+        )
         assert build_history(task_of(present), past) == {
             "taskArn": task_of(present).task_arn,
             "runs": [

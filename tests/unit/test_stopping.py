@@ -432,7 +432,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.outlived = True
         if not self.causes():
             self.unasked.append(self.now)
-        last = self.signals[-1] if self.signals else None
+        last = Signal(*self.signals[-1]) if self.signals else None
         orders: list[Order] = []
         if not self.kills and (last is None or last.whom is Whom.MAIN):
             orders = [self.first() if last is None else Signal(last.signum, Whom.GROUP)]
