@@ -24,8 +24,8 @@ def wait_for_a_lock() -> None:
 
 
 def wait_for_a_file_lock() -> None:
-    """Another open of the same file has it."""
-    with tempfile.NamedTemporaryFile(prefix="locked-") as first, open(first.name) as second:
+    """Of this file: another open of it has that."""
+    with open(__file__) as first, open(__file__) as second:
         fcntl.flock(first, fcntl.LOCK_EX)
         fcntl.flock(second, fcntl.LOCK_EX)
 
@@ -80,14 +80,22 @@ def wait_for_time() -> None:
     time.sleep(1000)
 
 
+def stop_itself() -> None:
+    """Again and again: it is continued after the signal."""
+    while True:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def compute() -> None:
-    """It needs more time."""
+    """It needs more time. What the machine can spare it has, and no more, so that nobody else is late for it."""
+    os.nice(19)
     while True:
         pass
 
 
 def write() -> None:
-    """It needs more time: what it has is many times what the disk takes."""
+    """It needs more time, as above."""
+    os.nice(19)
     with tempfile.TemporaryFile() as file:
         while True:
             os.pwrite(file.fileno(), b"." * 65536, 0)
@@ -104,6 +112,7 @@ WHAT: dict[str, Callable[[], None]] = {
     "pipe": wait_for_a_pipe,
     "time": wait_for_time,
     "signal": wait_for_ever,
+    "stopped": stop_itself,
     "computes": compute,
     "writes": write,
 }
