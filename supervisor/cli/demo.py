@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from .client import Client
-from .failures import CommandError
 from .group import Command
 from .output import print_value
+from .private import private_agent
 from .stop import follow
 
 HELP = """Show a stop: three containers, of which one is graceful, one ignores SIGTERM, one leaves a child behind.
@@ -34,7 +25,6 @@ Example:
 """
 
 STOP_TIMEOUT = 3
-READY_TIMEOUT = 30.0
 COLUMNS = 110
 
 DEFINITION: dict[str, Any] = {
@@ -72,12 +62,8 @@ def command(name: str) -> click.Command:
 
 def run() -> None:
     """Run, stop, record: each step is said before it is done."""
-    directory = tempfile.mkdtemp(prefix="supervisor-demo-")
-    try:
-        with _agent(directory) as (pid, client):
-            _show(client, pid)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with private_agent() as agent:
+        _show(agent.client, agent.pid)
 
 
 def _show(client: Client, pid: int) -> None:
@@ -103,43 +89,3 @@ def _show(client: Client, pid: int) -> None:
 
 def _say(text: str) -> None:
     click.echo(f"\n==> {text}\n")
-
-
-@contextlib.contextmanager
-def _agent(directory: str) -> Iterator[tuple[int, Client]]:
-    """A private agent, ready; on the way out it is told to end, and waited for. Gives its pid and a client."""
-    path = f"{directory}/supervisor.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, open(f"{directory}/agent.log", "wb") as log:
-        ready.bind(f"{directory}/notify")
-        ready.settimeout(READY_TIMEOUT)
-        argv = [sys.executable, "-m", "supervisor", "agent", "--state-dir", f"{directory}/state", "--socket", path]
-        # A session of its own: a Ctrl-C here is answered here, and the agent told in so many words.
-        agent = subprocess.Popen(
-            argv, stderr=log, env={**os.environ, "NOTIFY_SOCKET": f"{directory}/notify"}, start_new_session=True
-        )
-        try:
-            _await_ready(ready, agent, f"{directory}/agent.log")
-            yield agent.pid, Client(path)
-        finally:
-            _end(agent)
-
-
-def _await_ready(ready: socket.socket, agent: subprocess.Popen[bytes], log: str) -> None:
-    ready.settimeout(0.1)
-    until = time.monotonic() + READY_TIMEOUT
-    while time.monotonic() < until and agent.poll() is None:
-        with contextlib.suppress(TimeoutError):
-            if b"READY=1" in ready.recv(1024):
-                return
-    with open(log, errors="replace") as file:
-        raise CommandError(f"cannot start a private agent; its log: {file.read()}")
-
-
-def _end(agent: subprocess.Popen[bytes]) -> None:
-    """SIGTERM stops what still runs within its windows; a second one cuts them short."""
-    for _ in range(2):
-        agent.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            agent.wait(2 * STOP_TIMEOUT)
-            return
-    agent.wait()

@@ -6,6 +6,8 @@
       - AgentRefused       1   the agent answered with an ECS error
       - WaiterFailed       1   what was waited for did not, or can no longer, come
       - AgentUnreachable   3   nobody answers at the socket
+      - AgentNotStarted    3   a command's own agent did not become ready
+      - NotTried           3   it could not be tried whether the command stops
 
 Wrong usage (status 2) is click's ``UsageError``.
 """
@@ -58,3 +60,15 @@ class AgentUnreachable(CommandError):
         super().__init__(f"cannot reach the agent at {path}: {why}; {remedy}")
         self.path = path
         self.why = why
+
+
+class AgentNotStarted(CommandError):
+    """The private agent of a command did not become ready; the text says why."""
+
+    exit_status = 3
+
+
+class NotTried(CommandError):
+    """``check-stop`` could not try what it was asked to; the text says why."""
+
+    exit_status = 3

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.conftest import PATIENCE
+
 
 class Request(NamedTuple):
     method: str
@@ -21,10 +23,14 @@ class Request(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """One answer to a watch: lines (bytes as they are); then ``end``, ``cut`` (in a chunk) or ``hold`` (silence)."""
+    """One answer to a watch: lines (bytes as they are); then ``end``, ``cut`` (in a chunk) or ``hold`` (silence).
+
+    Before that, once a stop is asked for, the lines ``when_stopped``.
+    """
 
     lines: list[Any]
     after: str = "end"
+    when_stopped: list[Any] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         assert self.headers["Content-Type"] == "application/x-amz-json-1.1"
         own = {name: value for name, value in self.headers.items() if name.startswith("x-supervisor-")}
         self.server.requests.append(Request("POST", self.path, target, body, own))
+        if target.endswith(".StopTask"):
+            self.server.stop_asked.set()
         answer = self.server.answers.popleft()
         self.close_connection = True
         if answer is not None:
@@ -68,9 +76,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for line in stream.lines:
-            text = line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+        self._say(stream.lines)
+        if stream.when_stopped:
+            self.server.stop_asked.wait(PATIENCE)
+            self._say(stream.when_stopped)
         match stream.after:
             case "end":
                 self.wfile.write(b"0\r\n\r\n")
@@ -78,6 +87,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b'ff\r\n{"tasks": [')
             case "hold":
                 self.server.ending.wait()
+
+    def _say(self, lines: list[Any]) -> None:
+        for line in lines:
+            text = line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
 
 
 class FakeAgent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -88,6 +102,7 @@ class FakeAgent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.answers: deque[tuple[int, Any] | None] = deque()
         """Status and reply for each request; None closes the connection without an answer."""
         self.streams: deque[Stream | tuple[int, Any] | None] = deque()
+        self.stop_asked = threading.Event()
         self.ending = threading.Event()
 
     @property
