@@ -27,8 +27,9 @@ MOST_AT_ONCE = 16
 """Checks under way; others wait for their turn, so that a thousand containers do not fork a thousand at one instant."""
 MOST_OUTPUT = 4096
 """Bytes of what a check has written that are kept: the last ones."""
-OVERDUE = 5.0
-"""Seconds after its timeout at which a check that has still not ended is one that SIGKILL does not end."""
+OVERDUE = 30.0
+"""Seconds after its timeout at which a check that has still not ended is one that SIGKILL does not end. So many,
+because its end is read no sooner than the commit before it is done, and a disk can take its time."""
 SPREAD = 2.0
 """Seconds over which a new agent spreads the first checks of what it found running."""
 _HELD_UP = 1.0

@@ -13,6 +13,7 @@ from supervisor.agent.clusters import ClusterService
 from supervisor.agent.definitions import DefinitionService
 from supervisor.agent.draft import Draft
 from supervisor.agent.instances import InstanceService
+from supervisor.agent.log_reading import LogService
 from supervisor.agent.placement import Placement
 from supervisor.agent.reports import ReportService
 from supervisor.agent.tags import TagService
@@ -24,7 +25,7 @@ from supervisor.shapes import requests
 _log = get_logger("agent")
 
 
-class Service(DefinitionService, ClusterService, InstanceService, TagService, ReportService):
+class Service(DefinitionService, ClusterService, InstanceService, TagService, ReportService, LogService):
     """One method for each operation, here those on tasks, and the watch that ``wait`` stands on."""
 
     async def run_task(self, request: requests.RunTask, caller: Caller) -> dict[str, Any]:

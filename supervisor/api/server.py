@@ -86,6 +86,16 @@ def application(service: Service, account: str) -> Starlette:
         query = request.query_params
         return _reply(await service.history(query.get("task"), query.get("cluster")))
 
+    async def logs(request: Request) -> Response:
+        query = request.query_params
+        told = service.logs(
+            **{name: query.get(name) for name in ("cluster", "task", "tail", "since")},
+            containers=query.getlist("container"),
+            places=query.getlist("from"),
+            follow=query.get("follow", "0") not in ("", "0"),
+        )
+        return StreamingResponse(_lines(ended, told), media_type=_LINES)
+
     async def health(_: Request) -> Response:
         return _reply({"status": "ok", "version": __version__})
 
@@ -101,6 +111,7 @@ def application(service: Service, account: str) -> Starlette:
         "/v1/events": ("ReadEvents", events),
         "/v1/report": ("GetStopReport", stop_report),
         "/v1/history": ("GetHistory", history),
+        "/v1/logs": ("ReadLogs", logs),
         "/v1/health": ("GetHealth", health),
     }
     app = Starlette(

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -112,10 +112,7 @@ class Client:
             return "/v1/events?" + urlencode({**query, "follow": int(follow)})
 
         if not follow:
-            try:
-                yield from map(self._decode, self._lines("ListEvents", target(), None))
-            except BROKEN as exc:
-                raise AgentUnreachable(self.socket_path, _reason(exc)) from exc
+            yield from self._once("ListEvents", target())
             return
         for event in self._stream("ListEvents", target, None):
             query["after"] = str(event["seq"])
@@ -129,6 +126,36 @@ class Client:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
         return self._asked(lambda: self._get(what, target), ATTEMPTS)
+
+    def logs(self, query: Sequence[tuple[str, str]], *, follow: bool) -> Iterator[dict[str, Any]]:
+        """First ``containers``, whose lines these are, then the lines; with ``follow`` until the task is STOPPED.
+
+        ``query`` has ``cluster``, ``task``, ``container``, ``tail`` and ``since``. A stream that breaks while it is
+        followed is opened anew after the last line of each container. Raises as ``watch`` does.
+        """
+        places: dict[str, str] = {}
+
+        def target() -> str:
+            begun = [("from", f"{container}:{place}") for container, place in places.items()]
+            return "/v1/logs?" + urlencode([*query, *begun, ("follow", str(int(follow)))])
+
+        for told in self._stream("ReadLogs", target, None) if follow else self._once("ReadLogs", target()):
+            if "error" in told:
+                raise AgentRefused(told["error"]["__type"], told["error"]["message"], "ReadLogs")
+            if "end" in told:
+                return
+            if "next" in told:
+                places[told["container"]] = str(told["next"])
+            if "line" in told or ("containers" in told and not places):
+                yield told
+        raise AgentUnreachable(self.socket_path, "it closed the connection before it had told everything")
+
+    def _once(self, what: str, target: str) -> Iterator[dict[str, Any]]:
+        """What the stream at that place says until it ends."""
+        try:
+            yield from (self._decode(line) for line in self._lines(what, target, None) if line.strip())
+        except BROKEN as exc:
+            raise AgentUnreachable(self.socket_path, _reason(exc)) from exc
 
     def _stream(self, what: str, target: Callable[[], str], timeout: float | None) -> Iterator[dict[str, Any]]:
         """What the stream at that place says, opened anew whenever it breaks."""

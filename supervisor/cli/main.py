@@ -53,6 +53,7 @@ COMMANDS = {
     "events": "supervisor.cli.events",
     "stop-report": "supervisor.cli.stop_report",
     "history": "supervisor.cli.history",
+    "logs": "supervisor.cli.logs",
     "completion": "supervisor.cli.completion",
     "check-stop": "supervisor.cli.check_stop",
     "demo": "supervisor.cli.demo",

@@ -40,8 +40,17 @@ def print_line(text: str) -> None:
     print_text(text + "\n")
 
 
+def print_bytes(data: bytes) -> None:
+    """Print them as they are, and at once. Raises as ``print_value`` does."""
+    _print(data)
+
+
 def print_text(text: str) -> None:
     """Print a text that stdout can encode, as it is. Raises as ``print_value`` does."""
+    _print(text)
+
+
+def _print(text: str | bytes) -> None:
     try:
         click.echo(text, nl=False)
     except BrokenPipeError:

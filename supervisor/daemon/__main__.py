@@ -17,6 +17,7 @@ from supervisor.agent.engine import Engine
 from supervisor.agent.health import Health
 from supervisor.agent.inside import Addresses, Inside
 from supervisor.agent.link import Link
+from supervisor.agent.log_files import LogFiles
 from supervisor.agent.service import Service
 from supervisor.agent.world import establish
 from supervisor.api.inside import application as inside_application
@@ -82,6 +83,8 @@ class Agent:
         (listed,) = await link.receive()
         assert isinstance(listed, wire.Listed), "nothing else comes before hello"
         health = self._health(engine, link)
+        log_files = LogFiles(self._log_dir, self._store.definition)
+        engine.observers.append(log_files.observe)
         await engine.recover(listed.runs)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
         agent = self._settings.agent
@@ -98,6 +101,7 @@ class Agent:
                 others = [
                     group.create_task(engine.run()),
                     group.create_task(health.run()),
+                    group.create_task(log_files.run()),
                     group.create_task(history.prune(engine, self._clock, keep_days, self._log_dir)),
                 ]
                 await self._follow_keeper(link, engine)

@@ -15,6 +15,7 @@ _MORE_TIME = "give it more time: a longer `stopTimeout`"
 _EXEC = "end the script with `exec COMMAND`, or `COMMAND & trap 'kill $!' TERM; wait $!; wait $!`"
 _ANOTHER = "let it handle the signal, or choose one that it heeds with the label `supervisor.stop-signal`"
 _TELL_ALL = "let the main process pass the signal on, or tell all with the label `supervisor.stop-scope` set to `group`"
+_FORKS = "let the main process end what it starts; the ulimit `nproc` bounds how many there are"
 
 _BY_KIND = {
     Kind.FROZEN: "thaw its cgroup (write 0 to `cgroup.freeze`), and find out who froze it",
@@ -27,7 +28,8 @@ _BY_KIND = {
     Kind.BLOCKS: "unblock it (sigprocmask), also in whatever starts it: blocked signals are inherited",
     Kind.INIT: "give it a handler, or run it below an init such as `tini`",
     Kind.NO_EFFECT: _ANOTHER,
-    Kind.FORKS: "let the main process end what it starts; `ulimits` nproc bounds how many there are",
+    Kind.FORKS: _FORKS,
+    Kind.GONE: _FORKS,
     Kind.NOT_TOLD: _TELL_ALL,
     Kind.SHELL: _EXEC,
     Kind.NOT_FORWARDED: _TELL_ALL,

@@ -14,7 +14,7 @@ MOST = 200
 _FAST = frozenset((Kind.UNINTERRUPTIBLE, Kind.FROZEN, Kind.TRACED, Kind.STOPPED))
 _DEAF = _FAST | {Kind.IGNORES, Kind.BLOCKS, Kind.INIT, Kind.NO_EFFECT, Kind.FORKS}
 _IDLE = frozenset((Kind.CHILD, Kind.PIPE, Kind.EVENTS, Kind.SIGNAL, Kind.TIME))
-_FOLLOWERS = {Kind.NOT_TOLD: 3, Kind.LATE: 3, Kind.OWED: 4}
+_FOLLOWERS = {Kind.NOT_TOLD: 3, Kind.LATE: 3, Kind.OWED: 4, Kind.GONE: 5}
 
 
 def diagnose(sights: Sequence[Sight], signums: Sequence[int], main_pid: int, *, main_over: bool) -> list[Finding]:
@@ -42,7 +42,7 @@ def diagnose(sights: Sequence[Sight], signums: Sequence[int], main_pid: int, *, 
 
 def _find(case: causes.Case) -> Finding:
     cause = causes.judge(case)
-    left = case.main_over and not case.is_main and cause.kind is not Kind.OWED
+    left = case.main_over and not case.is_main and cause.kind not in (Kind.OWED, Kind.GONE)
     text = f"{cause.text}, and was left behind by the main process" if left else cause.text
     return Finding(
         pid=case.sight.pid,

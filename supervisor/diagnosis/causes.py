@@ -15,6 +15,7 @@ BRISK = 64 * 1024
 """Bytes a second, read and written, from which on it is."""
 _NEW = 0.25
 """Seconds: whoever is younger, and whose parent is over already, comes from a chain of forks."""
+_CHAIN = "processes fork and exit again and again"
 _NO_EFFECT = frozenset((signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH))
 _STILL = ("Z", "X", "x")
 _SHELLS = {"sh", "dash", "bash", "ash", "ksh", "mksh", "zsh", "fish", "busybox"}
@@ -110,7 +111,9 @@ def judge(case: Case) -> Cause:
 def _above_signals(case: Case) -> Cause | None:
     """What holds a process whatever it thinks of the signal."""
     sight, signals = case.sight, named(case.signums, "or")
-    if sight.state in _STILL:
+    if sight.state in ("X", "x"):
+        return Cause(Kind.GONE, f"came and went while it was looked at: {_CHAIN}")
+    if sight.state == "Z":
         return _owed(case)
     if sight.frozen:
         return Cause(Kind.FROZEN, f"is frozen by its cgroup, and cannot act on {signals}")
@@ -144,8 +147,7 @@ def _deaf(case: Case) -> Cause | None:
     """Whom the signal cannot move."""
     sight, signums = case.sight, case.signums
     if not case.is_main and sight.age < _NEW and case.parent is None:
-        text = "was started moments before, by a process that is over already: they fork and exit again and again"
-        return Cause(Kind.FORKS, text)
+        return Cause(Kind.FORKS, f"was started moments before, by a process that is over already: {_CHAIN}")
     heard = heeded(case)
     if signums and not heard:
         return Cause(Kind.IGNORES, f"ignores {named(signums, 'and')}")

@@ -20,7 +20,9 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     command: str = ""
     """Its command line, cut; empty where reading it could have hung."""
     state: str
-    """The letter of ``/proc/PID/stat``; of the first living thread where the main one is over."""
+    """The letter of ``/proc/PID/stat``; of the first living thread where the main one is over.
+
+    X: it was gone before anything else could be seen."""
     threads: int = 1
     ignored: int = 0
     caught: int = 0
@@ -67,6 +69,8 @@ class Kind(enum.StrEnum):
     """In a call that no signal ends."""
     OWED = "owed"
     """It is over, and has not been reaped."""
+    GONE = "gone"
+    """It came and went while the others were looked at."""
     VFORK = "vfork"
     """It waits for a child that has not exec'ed: no handler runs meanwhile."""
     IGNORES = "ignores"

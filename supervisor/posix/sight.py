@@ -63,11 +63,16 @@ def sample(pid: int) -> Sample | None:
 
 
 def see(pid: int, before: Sample | None) -> dict[str, Any] | None:
-    """The members of ``diagnosis.Sight``, ready for JSON; None where the process is gone. ``before``: for rates."""
+    """The members of ``diagnosis.Sight``, ready for JSON; None where the process is gone. ``before``: for rates.
+
+    Who has come since the first look, and is gone again, is told with state X: such processes are all that is ever
+    seen of a chain of them.
+    """
     stat = proc.read_stat(pid)
     status = _read_pairs(f"/proc/{pid}/status")
     if stat is None or not status:
-        return None
+        gone = before is None and sample(pid) is None
+        return {"pid": pid, "start_time": 0, "ppid": 0, "session": 0, "name": "?", "state": "X"} if gone else None
     leader = _Thread(f"/proc/{pid}", status)
     threads = [leader] if status.get("Threads") == "1" else _threads(pid, leader)
     thread = _most_telling(threads)

@@ -5,6 +5,8 @@ from .checks import cpu_units, mebibytes
 from .definitions import definition_from
 from .events import iso_time, parse_after, parse_since, render_event
 from .labels import PRE_STOP_SHARE, StopPolicy, stop_policy
+from .log_options import is_file_driver, log_bound
+from .logs import LogsAsked, check_container_names, check_logs
 from .metadata import render_inside_container, render_inside_task
 from .pages import check_max_results, one_page, read_token
 from .parse import parse_request
@@ -61,6 +63,7 @@ __all__ = [
     "PRE_STOP_SHARE",
     "TASK_NOT_FOUND",
     "DefinitionAsked",
+    "LogsAsked",
     "Names",
     "Request",
     "Resources",
@@ -68,6 +71,7 @@ __all__ = [
     "TaskAsked",
     "TaskFilter",
     "add_tags",
+    "check_container_names",
     "check_definition_list",
     "check_describe_clusters",
     "check_describe_instances",
@@ -77,6 +81,7 @@ __all__ = [
     "check_get_task_protection",
     "check_list_instances",
     "check_list_tasks",
+    "check_logs",
     "check_max_results",
     "check_run_task",
     "check_same_request",
@@ -90,7 +95,9 @@ __all__ = [
     "cpu_units",
     "definition_from",
     "find_cluster_names",
+    "is_file_driver",
     "iso_time",
+    "log_bound",
     "mebibytes",
     "new_task",
     "one_page",

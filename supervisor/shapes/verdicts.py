@@ -25,6 +25,7 @@ from .checks import (
 )
 from .containers import ContainerDefinition, ContainerDependency, LogConfiguration, PortMapping, Ulimit
 from .labels import check_labels
+from .log_options import LOG_OPTIONS, check_log_sizes
 from .watch import health_check, restart_policy
 
 CANNOT = "a process host cannot do this; remove it"
@@ -68,14 +69,6 @@ ULIMITS = frozenset(
         *("rtprio", "rttime", "sigpending", "stack"),
     }
 )
-LOG_OPTIONS: dict[str, frozenset[str]] = {
-    "json-file": frozenset(),
-    "file": frozenset(),
-    "journald": frozenset({"tag"}),
-    "inherit": frozenset(),
-    "none": frozenset(),
-}
-"""The log drivers, each with the options that it obeys."""
 
 _USER = re.compile(r"(?P<user>[^:\s\0]+)(?::(?P<group>[^:\s\0]+))?")
 LAST_ID = 2**32 - 2
@@ -218,6 +211,7 @@ def _log_configuration(given: LogConfiguration | None, path: str) -> model.LogCo
         check_text(value, f"{path}.options[{shown(name)}]", ClientError)
         if not value.isprintable():  # a line end would be the end of journald's header
             raise ClientError(f"{path}.options[{shown(name)}]: contains a control character; remove it")
+    check_log_sizes(options, f"{path}.options")
     if given.secret_options:
         raise ClientError(f"{path}.secretOptions: {NOT_YET}")
     return model.LogConfiguration(log_driver=given.log_driver, options=options)

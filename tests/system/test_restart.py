@@ -70,12 +70,12 @@ def test_old_records_go_with_their_logs(start_daemon: StartDaemon, keep_days: fl
     arn = daemon.run(daemon.container("says.py"))
     daemon.wait(arn)
     logs = f"{daemon.state_dir}/logs/{arn.rpartition('/')[2]}"
-    assert os.listdir(logs) == ["main.log"]
+    assert "main.log" in os.listdir(logs)
     daemon.end()
     daemon.start()
     if kept:
         assert daemon.task(arn)["lastStatus"] == "STOPPED"
-        assert os.listdir(logs) == ["main.log"]
+        assert "main.log" in os.listdir(logs)
     else:
         daemon.until(lambda: daemon.logged("history_pruned", tasks=1) or None, "the pruning")
         assert daemon.call("DescribeTasks", tasks=[arn])["failures"] == [{"arn": arn, "reason": "MISSING"}]

@@ -290,6 +290,15 @@ def test_a_chain_of_forks_is_known_by_its_youth() -> None:
     assert found(handling("wait4"), child(ignored=TERM, age=0.004))[0].kind is Kind.IGNORES
 
 
+def test_who_came_and_went_is_to_blame_only_where_nobody_else_was_seen() -> None:
+    gone = child(ppid=0, name="?", state="X")
+    assert [one.kind for one in found(gone, seen(ignored=TERM))] == [Kind.IGNORES, Kind.GONE]
+    assert (
+        summarize(found(gone))
+        == "101 (?) came and went while it was looked at: processes fork and exit again and again"
+    )
+
+
 def test_a_zombie_is_owed_by_its_parent_and_last() -> None:
     first, last = found(child(state="Z"), handling("pause"))
     assert first.kind is Kind.SIGNAL

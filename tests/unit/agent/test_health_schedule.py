@@ -83,7 +83,7 @@ def test_a_check_that_dies_with_its_run_is_no_failure_also_before_the_end_is_sto
         await bench.until(36)
         assert not bench.tell(kind, run=run_of(task()), **members), "it is the engine's"
         bench.health.observe(task())  # something else of the task was stored
-        await bench.until(60)  # and it takes its time
+        await bench.until(31 + CHECK.timeout + OVERDUE)  # and it takes its time
         bench.exit(bench.spawns[0].run, KILLED)
         await bench.until(200)
         assert (bench.reports, len(bench.spawns)) == ([], 1)

@@ -1,0 +1,116 @@
+"""``supervisor logs``: what the containers of a task have written."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from supervisor.config import find_socket
+
+from .client import Client
+from .group import Command
+from .operations import SOCKET_HELP
+from .output import print_bytes
+
+HELP = """Print what the containers of a task have written to standard output and standard error.
+
+All runs of a container are there, one after the other. Where there are several containers, each line begins with the
+container's name, and the order of lines of different containers is that of their times, to the second.
+"""
+
+EPILOG = """\b
+Example:
+  supervisor logs --follow --since 10m --tail 100 0123456789abcdef0123456789abcdef
+"""
+
+_DURATION = re.compile(r"(?=.)(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?")
+_SECONDS = (86400, 3600, 60, 1)
+
+
+def command(name: str) -> click.Command:
+    """The command under that name."""
+    return Command(
+        name,
+        callback=run,
+        help=HELP,
+        short_help="Print what the containers of a task have written",
+        epilog=EPILOG,
+        params=[
+            click.Argument(["task"], metavar="TASK"),
+            click.Option(["--cluster"], metavar="CLUSTER", help="The task's cluster; the agent's own unless given."),
+            click.Option(
+                ["--container", "containers"], multiple=True, metavar="NAME", help="Only of this one. Can be repeated."
+            ),
+            click.Option(["-f", "--follow"], is_flag=True, help="Go on with what comes, until the task is STOPPED."),
+            click.Option(
+                ["--since"],
+                metavar="TIME",
+                help="Only what was written from then on, to the second: ISO 8601, Unix time, or a duration as 1h30m.",
+            ),
+            click.Option(
+                ["--tail"], type=click.IntRange(0, 10**9), metavar="N", help="Only the last N lines of each container."
+            ),
+            click.Option(["--socket"], metavar="PATH", help=SOCKET_HELP),
+        ],
+    )
+
+
+def run(
+    *,
+    task: str,
+    cluster: str | None,
+    containers: tuple[str, ...],
+    follow: bool,
+    since: str | None,
+    tail: int | None,
+    socket: str | None,
+) -> None:
+    """Print what there is; with ``follow`` also what comes."""
+    given = {
+        "cluster": cluster,
+        "tail": None if tail is None else str(tail),
+        "since": None if since is None else _point_in_time(since, time.time()),
+    }
+    query = [("task", task), *(("container", name) for name in containers)]
+    query += [(name, text) for name, text in given.items() if text is not None]
+    client = Client(socket or find_socket(os.environ, os.geteuid()))
+    show: Callable[[dict[str, Any]], bytes] = _plain
+    for told in client.logs(query, follow=follow):
+        if "containers" in told:
+            show = _Named().show if len(told["containers"]) > 1 else _plain
+        else:
+            print_bytes(show(told))
+
+
+def _point_in_time(text: str, now: float) -> str:
+    """So long ago, if it is a duration: one instant, also when the stream is opened anew."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return text
+    ago = sum(float(part) * seconds for part, seconds in zip(found.groups(), _SECONDS, strict=True) if part)
+    return f"{now - ago:.3f}"
+
+
+def _plain(told: dict[str, Any]) -> bytes:
+    """The line as it was written; one that is very long comes in parts."""
+    end = "" if told.get("partial") else "\n"
+    return f"{told['line']}{end}".encode()
+
+
+class _Named:
+    """Lines with the name of their container. Parts of a long one may be apart, and are then lines of their own."""
+
+    def __init__(self) -> None:
+        self._within: str | None = None
+
+    def show(self, told: dict[str, Any]) -> bytes:
+        name = told["container"]
+        goes_on = self._within == name
+        cut = b"" if goes_on or self._within is None else b"\n"
+        self._within = name if told.get("partial") else None
+        return cut + (b"" if goes_on else f"{name} | ".encode()) + _plain(told)
