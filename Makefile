@@ -5,6 +5,7 @@
 #   make check   lint, format, strict types, floors
 #   make docs    writes the pages of docs/ that are made from the code
 #   make bench-connections   measures a StopTask beside idle and slow clients
+#   make bench-reports       measures how late 200 SIGKILLs are with and without looking at why they are needed
 #   make lock    renews requirements*.lock from pyproject.toml
 #   make clean   removes what make made
 #
@@ -28,10 +29,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check $(QUIET)
 PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$name" && break; done)
 
-.PHONY: help demo test check docs bench-connections lock clean
+.PHONY: help demo test check docs bench-connections bench-reports lock clean
 
 help:
-	@sed -n '3,9s/^# *//p' Makefile
+	@sed -n '3,10s/^# *//p' Makefile
 
 demo: $(READY)
 	$(Q)$(BIN)/supervisor demo
@@ -50,6 +51,9 @@ check: $(READY)
 
 bench-connections: $(READY)
 	$(Q)$(BIN)/python benchmarks/idle_connections.py
+
+bench-reports: $(READY)
+	$(Q)$(BIN)/python -m benchmarks.stop_reports
 
 # The interpreter is asked for what a virtual environment needs before one is begun: half an environment would pass for one.
 $(LOCKED): requirements-dev.lock

@@ -167,7 +167,7 @@ def end_by(plan: Plan, at: float, now: float) -> Plan:
 
 def finished(plan: Plan) -> Plan:
     """Nobody is left to be signalled or killed."""
-    return plan._replace(kill_at=None)
+    return plan._replace(kill_at=None, hooking=False)
 
 
 def tick(plan: Plan, now: float) -> Step:

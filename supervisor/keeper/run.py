@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import functools
 import os
 import select
@@ -42,8 +40,9 @@ class Runs:
         self._runs: dict[str, Run] = {}
         self._over: dict[Run, None] = {}
         """Those whose main process is over and that are not empty, in the order in which they ended."""
+        self._late_stops: list[tuple[str, float | None]] = []
         self._due = Agenda()
-        self._untold: collections.deque[tuple[Run, list[int], tuple[float, str] | None]] = collections.deque()
+        self._untold: dict[Run, tuple[list[int], tuple[float, str] | None]] = {}
         """Those killed of which the agent has not been told yet: the pids it reached, when and what was seen before."""
 
     def __len__(self) -> int:
@@ -94,14 +93,13 @@ class Runs:
     def stop(self, run_id: str, timeout: float | None) -> None:
         """Begin a stop, or bring its deadline forward. A run that is over already needs none; a helper is killed."""
         self._helpers.withdraw(run_id)
-        if (run := self._runs.get(run_id)) is not None and run.over:
-            with contextlib.suppress(OSError):  # then what is left is signalled by a later look
-                self.look()  # its end has come in this very turn: what is left of it has to be known first
         run = self._runs.get(run_id)
         if run is None or run.empty or run.is_hook:
             return
         if run.beside is not None:
             self._end_by(run, time.monotonic())
+        elif run.over and run.plan.window is None:
+            self._late_stops.append((run_id, timeout))  # it exited in this very turn: a look has to see what is left
         else:
             self._follow(run, stopping.request(run.plan, time.monotonic(), timeout))
 
@@ -147,7 +145,7 @@ class Runs:
     def hook_failed(self, run: Run, detail: str) -> None:
         """There will be no pre-stop command: the signal has nothing to wait for."""
         self._emit(wire.HookEnded, run=run.id, code=None, signal=None, detail=detail)
-        self._follow(run, stopping.hook_ended(run.plan, time.monotonic()))
+        self._go_on(run)
 
     def _end_by(self, helper: Run, at: float) -> None:
         self._set_plan(helper, stopping.end_by(helper.plan, at, time.monotonic()))
@@ -164,7 +162,11 @@ class Runs:
         assert hook.beside is not None
         detail = "its time was over" if hook.plan.kills else ""
         self._emit(wire.HookEnded, run=hook.beside.id, code=wait.code, signal=wait.signal, detail=detail)
-        self._follow(hook.beside, stopping.hook_ended(hook.beside.plan, time.monotonic()))
+        self._go_on(hook.beside)
+
+    def _go_on(self, run: Run) -> None:
+        if not run.over:  # else a look sees who is left to be signalled
+            self._follow(run, stopping.hook_ended(run.plan, time.monotonic()))
 
     # told by the kernel
 
@@ -192,6 +194,7 @@ class Runs:
         if wait is None:
             return
         self._read_report(run)
+        self._tell_before_end(run)
         self._poller.forget(run.pidfd)
         run.over = True
         if run.failure is not None:
@@ -229,9 +232,13 @@ class Runs:
             else:
                 self._follow(run, stopping.outlived(run.plan, time.monotonic()))
         self.look_owed = False
+        late_stops, self._late_stops = self._late_stops, []
+        for late_stop in late_stops:
+            self.stop(*late_stop)
 
     def _emptied(self, run: Run) -> None:
         """No process of the run itself is left. It is over when its helpers are."""
+        self._tell_before_end(run)
         del self._over[run]
         if run.helpers:
             run.empty = True
@@ -271,7 +278,7 @@ class Runs:
 
     def next_at(self) -> float | None:
         """The next instant that something is due at."""
-        return time.monotonic() if self._helpers.wait else self._due.next_at()
+        return time.monotonic() if self._helpers.wait or self._untold else self._due.next_at()
 
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing is due within that time."""
@@ -283,11 +290,16 @@ class Runs:
         self._helpers.serve(self.is_quiet)
 
     def tick(self, now: float) -> None:
-        """Do what is due: all kills in one pass, and only then tell of them, with an eye on the next that are due."""
+        """Do what is due, all kills in one pass; then tell of them, until something else is due.
+
+        Whoever is left is told of in the loop's next turns: between two passes it reaps, or what has been killed would
+        be found, and killed, again and again.
+        """
         self._do_due(now)
         while self._untold:
-            self._tell_kill(*self._untold.popleft())
-            self._do_due(time.monotonic())
+            self._tell_kill(next(iter(self._untold)))
+            if not self.is_quiet(0.0):
+                return
 
     def _do_due(self, now: float) -> None:
         killed, others = [], []
@@ -303,12 +315,19 @@ class Runs:
             if killed:
                 reached = self._tracking.kill(killed)
                 seen = self._looks.collect([run.id for run in killed])
-                self._untold += [(run, reached[run.id], seen.get(run.id)) for run in killed if run.beside is None]
+                told = {run: (reached[run.id], seen.get(run.id)) for run in killed if run.beside is None}
+                self._untold = told | self._untold  # a first kill is not told as the one after it
         finally:
             for run, step in others:
                 self._follow(run, step)
 
-    def _tell_kill(self, run: Run, pids: list[int], seen: tuple[float, str] | None) -> None:
+    def _tell_before_end(self, run: Run) -> None:
+        """A kill that has not been told of yet: it explains the end."""
+        if run in self._untold:
+            self._tell_kill(run)
+
+    def _tell_kill(self, run: Run) -> None:
+        pids, seen = self._untold.pop(run)
         if self._looks.enabled and not run.looked_at:
             seen_at, facts = seen or (round(time.monotonic(), 6), "[]")
             signums = [signum for signum, _ in run.plan.signals[: run.plan.sent]]

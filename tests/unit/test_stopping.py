@@ -352,7 +352,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.hook_over = False
         self.caps: list[float] = []
         self.began_at: float | None = None
-        self.signals: list[tuple[int, Whom]] = []
+        self.signals: list[Signal] = []
         self.kills: list[float] = []
         self.frozen: float | None = None
 
