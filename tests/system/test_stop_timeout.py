@@ -112,7 +112,7 @@ def test_a_shorter_window_survives_the_agent(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("text", ["-1", "soon", "5, 5", ""])
 def test_a_wrong_header_is_refused_and_stops_nothing(shared: Daemon, text: str) -> None:
-    arn, _ = shared.begin("exits.py")
+    arn, _ = shared.begin("graceful.py")
     with pytest.raises(AgentRefused, match="x-supervisor-stop-timeout: expected 0 to") as caught:
         Client(shared.socket).call("StopTask", {"task": arn}, **{"x-supervisor-stop-timeout": text})
     assert caught.value.error_code == "InvalidParameterException"

@@ -1,117 +1,20 @@
-"""Every way in which a workload can stop, through the whole stack, in both ways of tracking: its record, no rest."""
+"""Tasks of several containers, and those that do not start, through the whole stack in both ways of tracking."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 
 from tests.conftest import PATIENCE
 from tests.process import observed
-from tests.system.daemon import AMPLE, MS, SOON, Daemon, Json
+from tests.system.daemon import SOON, Daemon, Json
 
 pytestmark = pytest.mark.system
 
 WINDOW = 1
 """Seconds: the shortest stop timeout that a definition can have."""
-MAIN_KILLED = r"Killed 1\.\d s after the stop signal: the main process did not exit in time"
-REST_KILLED = r"Killed 1\.\d s after the stop signal: processes that the main process left behind did not exit in time"
-
-
-class Story(NamedTuple):
-    """A workload, the words by which its processes say that they are there, and what must be recorded of its stop."""
-
-    argv: tuple[str, ...]
-    exit_code: int
-    reason: str | None = None
-    """A pattern. Whoever has none stopped by itself, within the window; for all others the window ran out."""
-    words: tuple[str, ...] = ("main",)
-
-
-STOPPED = {
-    "graceful": Story(("graceful.py", "7"), 7),
-    "ignored": Story(("ignores.py",), 137, MAIN_KILLED),
-    "unhandled": Story(("unhandled.py",), 143),
-    "sigstopped": Story(("stopped.py",), 9),
-    "child that heeds": Story(("leaves_child.py", "graceful", "asked"), 3, None, ("child", "main")),
-    "child that does not": Story(("leaves_child.py", "stubborn", "asked"), 3, REST_KILLED, ("child", "main")),
-    "daemon that heeds": Story(("daemon.py", "graceful"), 0, None, ("daemon", "main")),
-    "daemon that does not": Story(("daemon.py", "stubborn"), 0, REST_KILLED, ("daemon", "main")),
-    "cleared environment": Story(("cleared.py", "asked"), 4, REST_KILLED, ("orphan", "main")),
-    "fork storm": Story(("grows.py",), 137, MAIN_KILLED, ("main",)),
-}
-"""Tasks that the user stops."""
-
-EXITED = {
-    "exits": Story(("exits.py", "11"), 11),
-    "leaves a child that heeds": Story(("leaves_child.py", "graceful", "unasked"), 3, None, ("child", "main")),
-    "leaves one that does not": Story(("leaves_child.py", "stubborn", "unasked"), 3, REST_KILLED, ("child", "main")),
-    "leaves an orphan": Story(("cleared.py", "unasked"), 4, REST_KILLED, ("orphan", "main")),
-    "leaves the output open": Story(("pipe_holder.py",), 5, REST_KILLED, ("grandchild", "main")),
-}
-"""Tasks that end by themselves."""
-
-
-def assert_told(story: Story, task: Json, begun: str = "stoppingAt") -> None:
-    """The one container's exit code and reason are as the story has them, and so is the time that its end took."""
-    (container,) = task["containers"]
-    assert container["exitCode"] == story.exit_code
-    took = task["stoppedAt"] - task[begun]
-    if story.reason is None:
-        assert "reason" not in container
-        assert took < SOON
-    else:
-        assert re.fullmatch(story.reason, container["reason"])
-        assert WINDOW - MS <= took < WINDOW + SOON
-
-
-def begin(daemon: Daemon, story: Story) -> tuple[str, list[observed.Process]]:
-    """Run the workload; the task's ARN and its processes, which are all there."""
-    timeout = AMPLE if story.reason is None else WINDOW
-    arn = daemon.run(daemon.container(*story.argv, stopTimeout=timeout))
-    return arn, [who for word in story.words for who in daemon.hear(word)]
-
-
-@pytest.mark.parametrize("story", STOPPED.values(), ids=STOPPED)
-def test_a_task_is_stopped_by_its_user(tracked: Daemon, story: Story) -> None:
-    arn, processes = begin(tracked, story)
-    if story.argv == ("stopped.py",):
-        observed.until(lambda: observed.state(processes[0].pid) == "T", "SIGSTOP")
-    tracked.wait(arn, "RUNNING")
-    tracked.stop(arn)
-    task = tracked.wait(arn)
-    assert not [observed.describe(one.pid) for one in processes if one.alive]
-    assert task["stopCode"] == "UserInitiated"
-    assert_told(story, task)
-
-
-@pytest.mark.parametrize("story", EXITED.values(), ids=EXITED)
-def test_a_task_ends_with_its_essential_container(tracked: Daemon, story: Story) -> None:
-    arn, processes = begin(tracked, story)
-    task = tracked.wait(arn)
-    assert not [observed.describe(one.pid) for one in processes if one.alive]
-    assert (task["stopCode"], task["stoppedReason"]) == (
-        "EssentialContainerExited",
-        "Essential container in task exited",
-    )
-    assert_told(story, task, begun="executionStoppedAt")
-
-
-@pytest.mark.parametrize(("manner", "code"), [("graceful", 6), ("stubborn", 137)])
-def test_a_zombie_leader_with_living_threads_is_not_taken_for_dead(
-    tracked: Daemon, compiled: Callable[[str], str], manner: str, code: int
-) -> None:
-    arn = tracked.run(tracked.container(compiled("zombie_leader"), manner, stopTimeout=WINDOW))
-    (main,) = tracked.hear("main")
-    observed.until(lambda: observed.state(main.pid) == "Z", "a zombie leader")
-    tracked.wait(arn, "RUNNING")
-    tracked.stop(arn)
-    task = tracked.wait(arn)
-    assert not main.alive
-    assert_told(Story((), code, None if code == 6 else MAIN_KILLED), task)
 
 
 @pytest.mark.parametrize(
