@@ -8,17 +8,19 @@ stream as something that did.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import functools
 import os
 import shlex
-from collections.abc import AsyncIterator, Callable
+import signal
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from supervisor.errors import ClientError
-from supervisor.posix import process
+from supervisor.posix import proc, process
 from supervisor.shapes import LogsAsked
 
 Runs = Callable[[], list[tuple[str, int | None]]]
@@ -49,48 +51,54 @@ class Entries:
             argv.append(f"--since=@{self._asked.since:.6f}")
         return [*argv, f"SYSLOG_IDENTIFIER={self._tag}"]
 
-    async def read(self) -> AsyncIterator[dict[str, Any]]:
+    async def read(self) -> AsyncGenerator[dict[str, Any], None]:
         """What there is, after what was read before."""
         most = self._asked.tail if self._place is None else None
-        if most is None:
-            async for line in self._entries(follow=False):
-                yield line
-        else:
-            last: list[dict[str, Any]] = []
-            async for line in self._entries(follow=False):
-                last = [*last, line][-most:] if most else []
-                self._place = line["next"]
-            for line in last:
-                yield line
+        async with contextlib.aclosing(self._entries(follow=False)) as entries:
+            if most is None:
+                async for line in entries:
+                    yield line
+                return
+            last = collections.deque[dict[str, Any]](maxlen=most)
+            async for line in entries:
+                last.append(line)
+        for line in last:
+            yield line
 
-    async def follow(self, ended: asyncio.Future[None]) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, ended: asyncio.Future[None]) -> AsyncGenerator[dict[str, Any], None]:
         """What there is and what comes, until ``ended`` is done."""
         if self._asked.tail is not None:
-            async for line in self.read():
+            async with contextlib.aclosing(self.read()) as lines:
+                async for line in lines:
+                    yield line
+        async with contextlib.aclosing(self._entries(follow=True, ended=ended)) as entries:
+            async for line in entries:
                 yield line
-        async for line in self._entries(follow=True, ended=ended):
-            yield line
 
     async def _entries(
         self, *, follow: bool, ended: asyncio.Future[None] | None = None
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         journalctl = await self._start(self._argv(follow=follow))
         assert journalctl.stdout is not None
-        if ended is not None:
-            ended.add_done_callback(lambda _: _end(journalctl))
-        try:
-            while (text := await journalctl.stdout.readline()).endswith(b"\n"):
-                line = self._line(msgspec.json.decode(text))
-                if line is not None:
-                    self._place = line["next"]
-                    yield line
-        except ValueError as exc:  # msgspec's errors are among them
-            raise self._cannot(f"it has said what is no entry: {exc}") from exc
-        finally:
-            _end(journalctl)
-            await journalctl.wait()
-        if journalctl.returncode and (ended is None or not ended.done()):
-            raise self._cannot(f"it has ended with status {journalctl.returncode}")
+        with _ended_by(journalctl.pid) as end:
+            if ended is not None:
+                ended.add_done_callback(end)
+            try:
+                while (text := await journalctl.stdout.readline()).endswith(b"\n"):
+                    line = self._line(msgspec.json.decode(text))
+                    if line is not None:
+                        self._place = line["next"]
+                        yield line
+                status = await journalctl.wait()
+            except ValueError as exc:  # msgspec's errors are among them
+                raise self._cannot(f"it has said what is no entry: {exc}") from exc
+            finally:
+                if ended is not None:
+                    ended.remove_done_callback(end)
+                end()
+                await journalctl.wait()
+        if status and (ended is None or not ended.done()):
+            raise self._cannot(f"it has ended with status {status}")
 
     async def _start(self, argv: list[str]) -> asyncio.subprocess.Process:
         try:
@@ -106,15 +114,15 @@ class Entries:
             raise self._cannot(exc.strerror) from exc
 
     def _cannot(self, why: str | None) -> ClientError:
-        command = shlex.join(self._argv(follow=False))
-        return ClientError(f"cannot read the journal with journalctl: {why}; the command is '{command}'")
+        command = shlex.join(["journalctl", f"SYSLOG_IDENTIFIER={self._tag}"])
+        return ClientError(f"cannot read the journal: journalctl: {why}; the lines are those of: {command}")
 
     def _line(self, entry: dict[str, Any]) -> dict[str, Any] | None:
         """The entry as a line, if it is one of this container's."""
         stream = entry.get("_STREAM_ID")
         if stream not in self._streams:
-            group, pid = str(entry.get("_SYSTEMD_CGROUP", "")).split("/"), str(entry.get("_PID"))
-            if not any(run in group or pid == str(main) for run, main in self._runs()):
+            group, pid = str(entry.get("_SYSTEMD_CGROUP", "")).split("/"), entry.get("_PID")
+            if not any(run in group or (main is not None and pid == str(main)) for run, main in self._runs()):
                 return None
             if stream is not None:
                 self._streams.add(stream)
@@ -125,7 +133,22 @@ class Entries:
         return {"container": self._container, "line": message or "", "at": round(at, 3), "next": entry["__CURSOR"]}
 
 
-def _end(journalctl: asyncio.subprocess.Process) -> None:
-    if journalctl.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            journalctl.terminate()
+@contextlib.contextmanager
+def _ended_by(pid: int) -> Iterator[Callable[..., None]]:
+    """What ends that child of ours, if it is not over. asyncio's own way may take the exit status from its waiter."""
+
+    def is_ours() -> bool:
+        stat = proc.read_stat(pid)
+        return stat is not None and stat.ppid == os.getpid()
+
+    pidfd = process.open_if(pid, is_ours)
+
+    def end(*_: object) -> None:
+        if pidfd is not None:
+            process.send(pidfd, signal.SIGTERM)
+
+    try:
+        yield end
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from supervisor import shapes
@@ -19,6 +19,8 @@ from supervisor.agent.log_watches import Watches
 from supervisor.agent.world import World
 from supervisor.errors import ClientError, InvalidParameterError, SupervisorError
 from supervisor.model import LastStatus, LogConfiguration, Task
+
+Lines = AsyncGenerator[dict[str, Any], None]
 
 END: dict[str, Any] = {"end": True}
 """Said last: a stream that ends without it was broken off."""
@@ -45,7 +47,7 @@ class LogService(World):
         since: str | None,
         follow: bool,
         places: Sequence[str],
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> Lines:
         """The lines of a task's containers; ``follow``: until the task is STOPPED. All errors but the system's at once.
 
         ``places``: ``container:next`` for each container of which lines have been read before.
@@ -69,13 +71,11 @@ class LogService(World):
             raise ClientError("; ".join(_NOT_READABLE[driver].format(name=name) for name, driver in hidden.items()))
         return {name: log for name, log in chosen.items() if name not in hidden}
 
-    def _sources(
-        self, asked: shapes.LogsAsked, readable: dict[str, LogConfiguration | None]
-    ) -> list[AsyncIterator[dict[str, Any]]]:
+    def _sources(self, asked: shapes.LogsAsked, readable: dict[str, LogConfiguration | None]) -> list[Lines]:
         """The files of the containers as one, and a journal for each of the others."""
         files = [name for name, log in readable.items() if shapes.is_file_driver(log)]
         journals = {name: log for name, log in readable.items() if log and not shapes.is_file_driver(log)}
-        sources: list[AsyncIterator[dict[str, Any]]] = []
+        sources: list[Lines] = []
         if files:
             tapes = [Tape(f"{self._settings.agent.state_dir}/logs", asked, name) for name in files]
             sources.append(self._follow_files(tapes, asked.task_id) if asked.follow else _read_files(tapes))
@@ -92,7 +92,7 @@ class LogService(World):
             return {}
         return {one.name: one.log_configuration for one in definition.container_definitions}
 
-    async def _follow_files(self, tapes: Sequence[Tape], task_id: str) -> AsyncIterator[dict[str, Any]]:
+    async def _follow_files(self, tapes: Sequence[Tape], task_id: str) -> Lines:
         watches = self._watches = self._watches or _watches()
         try:
             with self._engine.watching([task_id]) as changed:
@@ -117,17 +117,19 @@ class LogService(World):
             for tape in tapes:
                 tape.close()
 
-    async def _follow_journal(self, entries: Entries, task_id: str) -> AsyncIterator[dict[str, Any]]:
+    async def _follow_journal(self, entries: Entries, task_id: str) -> Lines:
         """What comes until the task is over, and then what had not come yet."""
         with self._engine.watching([task_id]) as changed:
             ended = asyncio.ensure_future(self._end_of(task_id, changed))
             try:
-                async for line in entries.follow(ended):
-                    yield line
+                async with contextlib.aclosing(entries.follow(ended)) as coming:
+                    async for line in coming:
+                        yield line
             finally:
                 ended.cancel()
-        async for line in entries.read():
-            yield line
+        async with contextlib.aclosing(entries.read()) as rest:
+            async for line in rest:
+                yield line
 
     async def _end_of(self, task_id: str, changed: asyncio.Event) -> None:
         while not self._is_over(task_id):
@@ -148,7 +150,7 @@ class LogService(World):
         return runs
 
 
-async def _read_files(tapes: Sequence[Tape]) -> AsyncIterator[dict[str, Any]]:
+async def _read_files(tapes: Sequence[Tape]) -> Lines:
     try:
         for tape in tapes:
             await asyncio.to_thread(tape.open)
@@ -161,26 +163,21 @@ async def _read_files(tapes: Sequence[Tape]) -> AsyncIterator[dict[str, Any]]:
             tape.close()
 
 
-async def _told(
-    header: dict[str, Any], sources: Sequence[AsyncIterator[dict[str, Any]]]
-) -> AsyncIterator[dict[str, Any]]:
+async def _told(header: dict[str, Any], sources: Sequence[Lines]) -> Lines:
     """Whose lines these are, all lines as they come, and at last that it is all, or why it cannot be."""
     yield header
     try:
-        async for line in _together(sources):
-            yield line
+        async with contextlib.aclosing(_together(sources)) as lines_of_all:
+            async for line in lines_of_all:
+                yield line
     except SupervisorError as exc:
         yield {"error": shapes.render_error(exc)}
     else:
         yield END
 
 
-async def _together(sources: Sequence[AsyncIterator[dict[str, Any]]]) -> AsyncIterator[dict[str, Any]]:
+async def _together(sources: Sequence[Lines]) -> Lines:
     """Lines from any of them; no source is ahead of the reader by more than one."""
-    if len(sources) == 1:
-        async for line in sources[0]:
-            yield line
-        return
     waited = {asyncio.ensure_future(anext(source, END)): source for source in sources}
     try:
         while waited:
@@ -194,6 +191,9 @@ async def _together(sources: Sequence[AsyncIterator[dict[str, Any]]]) -> AsyncIt
     finally:
         for each in waited:
             each.cancel()
+        await asyncio.gather(*waited, return_exceptions=True)
+        for source in sources:
+            await source.aclose()
 
 
 def _watches() -> Watches:

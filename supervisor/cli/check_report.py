@@ -16,6 +16,9 @@ VERSION = 1
 
 SHOWN = {Verdict.GRACEFUL: "graceful", Verdict.NOT_GRACEFUL: "NOT GRACEFUL", Verdict.NOT_TRIED: "NOT TRIED"}
 
+OPTIONS = {"`stopTimeout`": "--timeout", "`supervisor.stop-signal`": "--signal"}
+"""What in a task definition is what on this command line."""
+
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
@@ -58,16 +61,23 @@ def details(run: CheckedRun) -> Iterator[str]:
     """Why it did not stop, what would help, what happened when, and what it wrote last."""
     if run.finding:
         yield f"why: {run.finding}"
-    for process in run.processes:
+    for process in run.processes if len(run.processes) > 1 or not run.finding else ():
         name = process.get("name") or "process"
         yield f"  {process.get('pid')} ({name}): {process.get('finding') or process.get('command') or ''}".rstrip()
-    yield from (f"advice: {one}" for one in run.advice)
+    yield from (f"advice: {_here(one)}" for one in run.advice)
     if run.timeline:
         yield "timeline:"
         yield from (f"  {moment['after']:+9.3f} s  {moment['text']}" for moment in run.timeline)
     if run.log:
         yield "the last lines of its output:"
         yield from (f"  | {line}" for line in run.log)
+
+
+def _here(advice: str) -> str:
+    """Advice for a task definition, with the option that does the same here."""
+    for name, option in OPTIONS.items():
+        advice = advice.replace(name, f"{name} (here: {option})", 1)
+    return advice
 
 
 def text_of_end(checked: Checked) -> Iterator[str]:

@@ -19,7 +19,7 @@ from .check_run import NAME, Plan, check_once
 from .failures import CommandError, NotTried
 from .group import Command
 from .output import print_line, print_value, say
-from .private import OURS, PrivateAgent, private_agent
+from .private import OURS, private_agent
 from .readiness import Probe
 from .verdict import EXIT_STATUS, CheckedRun, Verdict, summarize
 
@@ -113,12 +113,15 @@ def _show(runs: Generator[CheckedRun], output: str) -> list[CheckedRun]:
 
 def _tries(plan: Plan, runs: int, window: float) -> Generator[CheckedRun]:
     """One run after the other; none after one that could not be tried."""
+    if obstacle := _obstacle(plan, 1):
+        yield obstacle
+        return
     number = 0
     try:
         with private_agent(window) as agent:
             agent.client.call("RegisterTaskDefinition", plan.definition)
             for number in range(1, runs + 1):
-                tried = _try(plan, agent, number)
+                tried = (_obstacle(plan, number) if number > 1 else None) or check_once(plan, agent, number)
                 yield tried
                 if tried.verdict is Verdict.NOT_TRIED:
                     return
@@ -126,12 +129,14 @@ def _tries(plan: Plan, runs: int, window: float) -> Generator[CheckedRun]:
         yield CheckedRun(max(number, 1), Verdict.NOT_TRIED, str(exc))
 
 
-def _try(plan: Plan, agent: PrivateAgent, number: int) -> CheckedRun:
-    if obstacle := plan.probe.obstacle() if plan.probe is not None else None:
-        if number > 1:
-            obstacle += f" (run {number - 1} is over: what listens is not of this command, or had left its task)"
-        return CheckedRun(number, Verdict.NOT_TRIED, obstacle)
-    return check_once(plan, agent, number)
+def _obstacle(plan: Plan, number: int) -> CheckedRun | None:
+    """The run that cannot be, because readiness could not be told from what is there already."""
+    obstacle = plan.probe.obstacle() if plan.probe is not None else None
+    if obstacle is None:
+        return None
+    if number > 1:
+        obstacle += f" (run {number - 1} is over: what listens is not of this command, or had left its task)"
+    return CheckedRun(number, Verdict.NOT_TRIED, obstacle)
 
 
 def _definition(words: Sequence[str], signals: str, timeout: float | None) -> dict[str, Any]:

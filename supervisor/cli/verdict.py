@@ -73,7 +73,8 @@ def judge(number: int, ready_after: float, told: Json, signals: str, accepted: C
             pass
         case "signalled":
             name = _entry(timeline, "exited").get("signal") or first
-            text = f"it does not handle {name}: it was {ended} where it stood (or raises it again when it is done)"
+            reason = f"ended by {name}"
+            text = f"it does not handle {name}: it was ended by it where it stood (or raises it again when it is done)"
             warnings = [text, *warnings]
         case "killed":
             verdict, reason = Verdict.NOT_GRACEFUL, f"still running {_seconds(window)} after {first}, and killed"

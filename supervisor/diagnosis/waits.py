@@ -56,9 +56,9 @@ def place(sight: Sight) -> Kind | None:
 
 def is_vfork(sight: Sight) -> bool:
     """Whether it waits for a child to exec: no signal but SIGKILL ends that."""
-    if sight.state not in ("D", "S"):
-        return False
-    return sight.syscall == "vfork" or place(sight) is Kind.VFORK
+    if sight.state == "D" and sight.syscall in ("vfork", "clone", "clone3"):
+        return True
+    return sight.state in ("D", "S") and (sight.syscall == "vfork" or place(sight) is Kind.VFORK)
 
 
 def find(sight: Sight, children: str) -> Wait | None:

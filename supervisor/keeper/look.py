@@ -29,7 +29,7 @@ GATHER = 0.1
 """Seconds: a look takes along whom one would be due for so soon after."""
 SHORTEST = 0.02
 """Seconds of a window that it is worth to look in."""
-LIST_LEAD = 0.03
+LIST_LEAD = 0.05
 """Seconds before the deadline, at most a quarter of the window, at which the keeper itself notes who is there."""
 PROCESSES_MOST = 32
 """Of one run."""

@@ -42,8 +42,8 @@ class Runs:
         """Those whose main process is over and that are not empty, in the order in which they ended."""
         self._late_stops: list[tuple[str, float | None]] = []
         self._due = Agenda()
-        self._untold: dict[Run, tuple[list[int], tuple[float, str] | None]] = {}
-        """Those killed of which the agent has not been told yet: the pids it reached, when and what was seen before."""
+        self._killed: list[Run] = []
+        """Those killed of which the agent has not been told yet."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -194,7 +194,6 @@ class Runs:
         if wait is None:
             return
         self._read_report(run)
-        self._tell_before_end(run)
         self._poller.forget(run.pidfd)
         run.over = True
         if run.failure is not None:
@@ -238,7 +237,6 @@ class Runs:
 
     def _emptied(self, run: Run) -> None:
         """No process of the run itself is left. It is over when its helpers are."""
-        self._tell_before_end(run)
         del self._over[run]
         if run.helpers:
             run.empty = True
@@ -278,7 +276,7 @@ class Runs:
 
     def next_at(self) -> float | None:
         """The next instant that something is due at."""
-        return time.monotonic() if self._helpers.wait or self._untold else self._due.next_at()
+        return time.monotonic() if self._helpers.wait else self._due.next_at()
 
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing is due within that time."""
@@ -290,16 +288,25 @@ class Runs:
         self._helpers.serve(self.is_quiet)
 
     def tick(self, now: float) -> None:
-        """Do what is due, all kills in one pass; then tell of them, until something else is due.
+        """Do what is due: all kills in one pass, and only then all else, with an eye on the next that are due."""
+        done: list[Run] = []
+        try:
+            self._do_due(now)
+            while self._killed:
+                killed, self._killed = self._killed, []
+                done += killed
+                reached = self._tracking.kill_rest(killed, self._do_what_is_due_now)
+                seen = self._looks.collect([run.id for run in killed])
+                for run in killed:
+                    if run.beside is None:
+                        self._tell_kill(run, reached[run.id], seen.get(run.id))
+                    self._do_what_is_due_now()
+        finally:
+            for run in [*done, *self._killed]:  # not before: those who are gone meanwhile are seen first, and not killed again
+                self._due.set(run.id, run.plan.next_at)
 
-        Whoever is left is told of in the loop's next turns: between two passes it reaps, or what has been killed would
-        be found, and killed, again and again.
-        """
-        self._do_due(now)
-        while self._untold:
-            self._tell_kill(next(iter(self._untold)))
-            if not self.is_quiet(0.0):
-                return
+    def _do_what_is_due_now(self) -> None:
+        self._do_due(time.monotonic())
 
     def _do_due(self, now: float) -> None:
         killed, others = [], []
@@ -307,27 +314,18 @@ class Runs:
             run = self._runs[run_id]
             plan, orders = stopping.tick(run.plan, now)
             if stopping.Kill() in orders:
-                self._set_plan(run, plan)
+                run.plan = plan
                 killed.append(run)
             else:
                 others.append((run, (plan, orders)))
         try:
-            if killed:
-                reached = self._tracking.kill(killed)
-                seen = self._looks.collect([run.id for run in killed])
-                told = {run: (reached[run.id], seen.get(run.id)) for run in killed if run.beside is None}
-                self._untold = told | self._untold  # a first kill is not told as the one after it
+            self._tracking.kill(killed)
         finally:
+            self._killed += killed
             for run, step in others:
                 self._follow(run, step)
 
-    def _tell_before_end(self, run: Run) -> None:
-        """A kill that has not been told of yet: it explains the end."""
-        if run in self._untold:
-            self._tell_kill(run)
-
-    def _tell_kill(self, run: Run) -> None:
-        pids, seen = self._untold.pop(run)
+    def _tell_kill(self, run: Run, pids: list[int], seen: tuple[float, str] | None) -> None:
         if self._looks.enabled and not run.looked_at:
             seen_at, facts = seen or (round(time.monotonic(), 6), "[]")
             signums = [signum for signum, _ in run.plan.signals[: run.plan.sent]]

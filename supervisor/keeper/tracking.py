@@ -82,8 +82,11 @@ class Tracking(Protocol):
     def foresee(self, run: Tracked) -> None:
         """Shortly before a kill: note whom it will meet, so that it need not ask then."""
 
-    def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
-        """SIGKILL everything of these runs; the pids by run id."""
+    def kill(self, runs: Collection[Tracked]) -> None:
+        """SIGKILL for these runs, as many of their processes as can be reached without looking for them."""
+
+    def kill_rest(self, runs: Collection[Tracked], between: Callable[[], None]) -> dict[str, list[int]]:
+        """SIGKILL for whoever ``kill`` may not have reached; all pids by run id. Calls ``between`` again and again."""
 
     def release(self, run: str, task: str) -> None:
         """The run is over."""
@@ -206,24 +209,36 @@ class CgroupTracking:
         pids = cgroup.pids(self._path(run.id, run.task))
         return list(dict.fromkeys(([] if run.over else [run.pid]) + pids))
 
-    def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+    def kill(self, runs: Collection[Tracked]) -> None:
         # First those that were listed before: with 200 due at once, a listing each would make the last one late.
-        reached = {run.id: pids for run in runs if (pids := self._foreseen.pop(run.id, None)) is not None}
-        for run in sorted(runs, key=lambda run: run.id not in reached):
-            if run.id not in reached:
-                # A moment later nobody could tell whom it was that had to be killed; a zombie is not in the list.
-                reached[run.id] = self._listed(run)
+        listed = [run for run in runs if run.id in self._foreseen]
+        unlisted = [run for run in runs if run.id not in self._foreseen]
+        self._kill_listed(listed)
+        for run in unlisted:
+            # A moment later nobody could tell whom it was that had to be killed; a zombie is not in the list.
+            self.foresee(run)
+        self._kill_listed(unlisted)
+
+    def _kill_listed(self, runs: Collection[Tracked]) -> None:
+        for run in runs:
             process.send(run.pidfd, signal.SIGKILL)  # it may not have entered the group yet
+        for run in runs:
             with contextlib.suppress(OSError):  # the group was removed by its own processes, say
                 cgroup.kill(self._path(run.id, run.task))
+
+    def kill_rest(self, runs: Collection[Tracked], between: Callable[[], None]) -> dict[str, list[int]]:
+        reached = {run.id: self._foreseen.pop(run.id, []) for run in runs}
         # One by one as well: cgroup.kill signals leader threads, and one that has ended while others of its process
         # live takes no notice.
         for run in runs:
             path = self._path(run.id, run.task)
             for pid in cgroup.pids(path):
                 self._signal_member(path, pid, signal.SIGKILL)
-        for run in self._descent.with_orphans(runs):
-            reached[run.id] = list(dict.fromkeys(reached[run.id] + self._descent.kill([run])[run.id]))
+            between()
+        strays = self._descent.with_orphans(runs)
+        self._descent.kill(strays)
+        for run_id, pids in (self._descent.kill_rest(strays, between) if strays else {}).items():
+            reached[run_id] = list(dict.fromkeys(reached[run_id] + pids))
         return reached
 
     def release(self, run: str, task: str) -> None:
@@ -321,13 +336,16 @@ class DescentTracking:
     def foresee(self, run: Tracked) -> None:
         return  # who is told is whom it finds, and has to find, at the kill itself
 
-    def kill(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+    def kill(self, runs: Collection[Tracked]) -> None:
         for run in runs:
-            process.kill_group(run.pid)  # a chain of forks too short-lived to be met one by one
+            process.kill_group(run.pid)  # also a chain of forks too short-lived to be met one by one
+
+    def kill_rest(self, runs: Collection[Tracked], between: Callable[[], None]) -> dict[str, list[int]]:
         stopped = self._until_no_new(runs, (signal.SIGSTOP,))
         for members in stopped.values():
             for pid, start_time in members:
                 process.send_identified(pid, start_time, signal.SIGKILL)
+            between()
         return {run: [pid for pid, _ in members] for run, members in stopped.items()}
 
     def _until_no_new(

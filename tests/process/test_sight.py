@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -323,19 +323,20 @@ def _named(container: Container, beginning: str) -> bool:
     return all(one.name.isprintable() and one.name.startswith(beginning) for one in sights)
 
 
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_sockets_are_told_by_their_remote_ends(container: Container, family: socket.AddressFamily) -> None:
-    host = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}[family]
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_sockets_are_told_by_their_remote_ends(container: Container, host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        server = socket.create_server((host, 0), family=family)
+        server = socket.create_server((host, 0), family=family, dualstack_ipv6=family is socket.AF_INET6)
     except OSError:
-        cannot_test("there is no IPv6 loopback")
+        pytest.skip("there is no IPv6 loopback")
     with server:
         port = server.getsockname()[1]
         code = f"import socket; s = socket.create_connection(({host!r}, {port})); s.recv(1)"
         container.start(*CODE, "-c", code)
         served, _ = server.accept()
         with served:
+            host = host.removeprefix("::ffff:")  # an IPv4 address on an IPv6 socket
             shown = f"tcp {f'[{host}]' if ':' in host else host}:{port}"
             observed.until(lambda: _first(container).target == shown, shown)
             assert _first(container).connections == (shown,)
@@ -345,15 +346,16 @@ def _first(container: Container) -> Sight:
     return container.look()[0][0]
 
 
-def test_many_are_looked_at_in_little_time(request: pytest.FixtureRequest) -> None:
-    """A bound far above what it takes, so that reading a table once for each process would be seen."""
-    sleepers: Sequence[subprocess.Popen[bytes]] = [subprocess.Popen(["/bin/sleep", "1000"]) for _ in range(100)]
-    try:
-        before = [(one.pid, sight.sample(one.pid)) for one in sleepers]
-        began_at = time.process_time()
-        assert all(sight.see(pid, sample) is not None for pid, sample in before)
-        assert time.process_time() - began_at < 0.5 * PATIENCE / 10
-    finally:
-        for one in sleepers:
-            one.kill()
-            one.wait()
+def test_many_are_looked_at_in_little_time(container: Container) -> None:
+    """A bound far above what it takes, so that reading a table of sockets once for each process would be seen."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sleepers = [subprocess.Popen(["/bin/sleep", "1000"], stdin=server.fileno()) for _ in range(100)]
+        try:
+            before = [(one.pid, sight.sample(one.pid)) for one in sleepers]
+            began_at = time.process_time()
+            assert all(sight.see(pid, sample) is not None for pid, sample in before)
+            assert time.process_time() - began_at < 0.15 * PATIENCE / 10
+        finally:
+            for one in sleepers:
+                one.kill()
+                one.wait()

@@ -31,6 +31,10 @@ WINDOW = 2
 """Seconds."""
 GROUP = "GROUP"
 """In a command: a cgroup that the test makes for it."""
+NOT_SEEN = "did not exit in time"
+"""In a reason: there was no time to look. No kill waits for a look, and the machine may have had too much to do."""
+TRIES = 2
+"""How often those are begun anew."""
 PYTHON = r"\d+ \(python\S*\) "
 HANDLES = PYTHON + "handles SIGTERM, and waits for "
 LEFT = ", and was left behind by the main process"
@@ -113,7 +117,7 @@ STORMS = {
         ("hop", "main"),
     ),
 }
-"""Stopped by the user as well, after the others: who has to list their processes has much to do."""
+"""Stopped by the user as well, one after the other: who has to list their processes has much to do."""
 
 UNASKED = {
     "exits": Way(("exits.py", "11"), 11),
@@ -145,7 +149,13 @@ class Corpus:
         self.records: dict[str, Json] = {}
         together = ASKED | UNASKED | FAILED
         self._live({name: way for name, way in together.items() if group or GROUP not in way.argv})
-        self._live(STORMS)
+        for name, way in STORMS.items():
+            self._live({name: way})
+        for _ in range(TRIES):
+            self._live({name: WAYS[name] for name in self.records if NOT_SEEN in self._reason(name)})
+
+    def _reason(self, name: str) -> str:
+        return str(self.records[name]["containers"][0].get("reason"))
 
     def _live(self, ways: dict[str, Way]) -> None:
         """All of these, from the start to the end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+import sys
 import threading
 from collections import deque
 from http.server import BaseHTTPRequestHandler
@@ -60,8 +61,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(Request("GET", self.path, "", None))
-        stream = self.server.streams.popleft()
         self.close_connection = True
+        if self.server.ending.is_set():
+            return
+        stream = self.server.streams.popleft()
         if stream is None:
             return
         if not isinstance(stream, Stream):
@@ -104,6 +107,11 @@ class FakeAgent(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.streams: deque[Stream | tuple[int, Any] | None] = deque()
         self.stop_asked = threading.Event()
         self.ending = threading.Event()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that has heard enough hangs up: no news for the standard error of a test."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def bodies(self) -> list[Any]:

@@ -63,6 +63,20 @@ def test_a_bad_run_is_told_with_all_that_helps() -> None:
     ]
 
 
+def test_one_process_is_told_of_once() -> None:
+    (process, _) = BAD.processes
+    lines = list(text_of_run(BAD._replace(processes=[process])))
+    assert "    4711 (sh): waits for its child" not in lines
+    assert "    4711 (sh): waits for its child" in text_of_run(BAD._replace(processes=[process], finding=""))
+
+
+def test_advice_names_the_option_too() -> None:
+    advice = "set the label `supervisor.stop-signal` to SIGQUIT, or a longer `stopTimeout`"
+    said = "set the label `supervisor.stop-signal` (here: --signal) to SIGQUIT, or a longer `stopTimeout` (here: "
+    assert any(said in line for line in text_of_run(BAD._replace(advice=[advice])))
+    assert as_json(checked(BAD._replace(advice=[advice])))["runs"][0]["advice"] == [advice]
+
+
 def test_a_run_that_could_not_be_tried() -> None:
     assert list(text_of_run(NEVER)) == [
         "run 3: NOT TRIED: not ready within 30 s",

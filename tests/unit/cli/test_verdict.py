@@ -78,7 +78,7 @@ def test_the_numbers_of_signals(text: str, found: set[int]) -> None:
 def test_what_has_no_handler_is_warned_of() -> None:
     run = judge(1, 0.1, told("signalled", 143, signalled(), exited(signal="SIGTERM")), "SIGTERM", ())
     (warning,) = run.warnings
-    assert warning.startswith("it does not handle SIGTERM: it was ended by SIGTERM where it stood")
+    assert warning.startswith("it does not handle SIGTERM: it was ended by it where it stood")
 
 
 def test_others_that_ended_on_a_signal_of_their_own_are_warned_of() -> None:

@@ -119,8 +119,8 @@ def test_asking_for_nothing_is_accepted_and_given_back(member: str) -> None:
             ),
         ),
         (
-            {"logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}}},
-            "logConfiguration.options['max-size']: json-file does not support it; remove it",
+            {"logConfiguration": {"logDriver": "json-file", "options": {"labels": "x"}}},
+            "logConfiguration.options['labels']: json-file does not support it; remove it",
         ),
         (
             {"logConfiguration": {"logDriver": "none", "options": {"tag": "x"}}},
