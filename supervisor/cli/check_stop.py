@@ -46,6 +46,8 @@ Example:
 
 OF_THE_CLI = frozenset({"SUPERVISOR_SOCKET", "SUPERVISOR_OUTPUT"})
 """Variables that speak to this command line, and that no other program misses."""
+MOST_BYTES = 1024 * 1024
+"""The agent takes no larger request."""
 LABEL = "supervisor.stop-signal"
 
 
@@ -64,7 +66,15 @@ def command(name: str) -> click.Command:
     )
 
 
-def run(
+def run(**asked: Any) -> None:
+    """Check; what keeps us from it, or from telling the result, has an exit status that is not that of a verdict."""
+    try:
+        check(**asked)
+    except CommandError as exc:
+        raise NotTried(str(exc)) from exc
+
+
+def check(
     *,
     words: tuple[str, ...],
     timeout: float | None,
@@ -181,8 +191,16 @@ def _is_unicode(text: str) -> bool:
 
 def _check(definition: dict[str, Any]) -> None:
     """What the agent would refuse is said before one is started, and in the words of this command line."""
+    text = json.dumps(definition).encode()
+    if len(text) > MOST_BYTES:
+        environ = definition["containerDefinitions"][0]["environment"]
+        largest = max(environ, key=lambda pair: len(pair["value"]), default={"name": "none"})["name"]
+        raise NotTried(
+            f"cannot pass on a command and an environment of {len(text)} bytes: at most {MOST_BYTES} are taken; the"
+            f" largest variable is {largest}"
+        )
     try:
-        asked = shapes.parse_request("RegisterTaskDefinition", json.dumps(definition).encode())
+        asked = shapes.parse_request("RegisterTaskDefinition", text)
         shapes.definition_from(asked, names=shapes.Names(), revision=1, registered_at=0.0)  # type: ignore[arg-type]
     except ClientError as exc:
         place, _, what = str(exc).partition(": ")

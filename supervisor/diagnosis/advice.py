@@ -37,9 +37,9 @@ _BY_KIND = {
     Kind.LOCK: "find who holds the lock; a handler that takes one can wait for its own thread",
     Kind.CHILD: "see why the child is late; wait for it with a timeout",
     Kind.NETWORK: "give the connection a timeout shorter than `stopTimeout`, or shut it down in the handler",
-    Kind.CONNECTIONS: "close idle connections on the signal, or a longer `stopTimeout`",
+    Kind.CONNECTIONS: "close idle connections on the signal, or give it a longer `stopTimeout`",
     Kind.PIPE: "close the pipe in the handler, or read it with a timeout",
-    Kind.DISK: "write less at the end, or a longer `stopTimeout`",
+    Kind.DISK: "write less at the end, or give it a longer `stopTimeout`",
     Kind.INPUT: "do not read from a terminal in the handler",
     Kind.TIME: "wake it on the signal; a handler that only sets a flag must be looked at within `stopTimeout`",
     Kind.EVENTS: "let the handler end the event loop",
@@ -99,18 +99,21 @@ _PROGRAMS = (
     ),
     _Program(
         lambda name, command: name.startswith("jupyter") or "/jupyter-" in command or "ipykernel" in command,
-        f"jupyter ends on SIGINT sent twice: {_sent(signal.SIGINT)},SIGINT",
+        f"jupyter ends on SIGINT sent twice: {_sent(signal.SIGINT)}:1,SIGINT",
         signal.SIGINT,
     ),
     _Program(
         _by_name("gunicorn", "celery"),
-        "its warm shutdown finishes the requests or jobs at hand: a longer `stopTimeout`",
+        "its warm shutdown finishes the requests or jobs at hand: give it a longer `stopTimeout`",
     ),
     _Program(
         lambda name, command: name.startswith(("npm", "yarn", "pnpm")) or "npm-cli.js" in command,
         "start node itself instead of npm or yarn, which do not reliably forward signals: `node server.js`",
     ),
-    _Program(_by_name("java"), "java runs its shutdown hooks on SIGTERM: see `jstack`, or a longer `stopTimeout`"),
+    _Program(
+        _by_name("java"),
+        "java runs its shutdown hooks on SIGTERM: see with `jstack` where, or give it a longer `stopTimeout`",
+    ),
     _Program(
         lambda _, command: command.split(" ")[-1].rpartition("/")[2].startswith("python") or command.endswith(" -i"),
         f"an interactive python ends on the end of its input: give it a script, or {_sent(signal.SIGINT)}",

@@ -14,6 +14,7 @@ MOST = 200
 _FAST = frozenset((Kind.UNINTERRUPTIBLE, Kind.FROZEN, Kind.TRACED, Kind.STOPPED))
 _DEAF = _FAST | {Kind.IGNORES, Kind.BLOCKS, Kind.INIT, Kind.NO_EFFECT, Kind.FORKS}
 _IDLE = frozenset((Kind.CHILD, Kind.PIPE, Kind.EVENTS, Kind.SIGNAL, Kind.TIME))
+_ASLEEP = _IDLE | {Kind.LOCK, Kind.NETWORK, Kind.CONNECTIONS, Kind.INPUT, Kind.UNKNOWN}
 _FOLLOWERS = {Kind.NOT_TOLD: 3, Kind.LATE: 3, Kind.OWED: 4, Kind.GONE: 5}
 
 
@@ -44,13 +45,22 @@ def _find(case: causes.Case) -> Finding:
     cause = causes.judge(case)
     left = case.main_over and not case.is_main and cause.kind not in (Kind.OWED, Kind.GONE)
     text = f"{cause.text}, and was left behind by the main process" if left else cause.text
+    shell = causes.is_shell(case.sight)
+    silent = cause.kind in _ASLEEP and _below_a_shell(case)
     return Finding(
         pid=case.sight.pid,
         name=case.sight.name,
         kind=cause.kind,
         text=text,
-        advice=advise(cause.kind, case.sight, case.signums, shell=causes.is_shell(case.sight)),
+        # Below a shell it has perhaps not been told: then what would help is the shell's to do.
+        advice="" if silent else advise(cause.kind, case.sight, case.signums, shell=shell),
     )
+
+
+def _below_a_shell(case: causes.Case) -> bool:
+    """Whether its parent is a shell that is still there, and waits for it."""
+    parent = case.parent
+    return not case.is_main and not case.main_over and parent is not None and causes.is_shell(parent)
 
 
 def _below(pid: int, children: dict[int, list[Sight]]) -> set[int]:

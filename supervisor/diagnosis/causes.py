@@ -41,8 +41,12 @@ class Cause(NamedTuple):
 
 
 def is_shell(sight: Sight) -> bool:
-    """Whether it runs a shell; a shell that has exec'ed something else does not."""
-    return sight.name.removeprefix("-") in _SHELLS
+    """Whether it runs a shell; a shell that has exec'ed something else does not.
+
+    A script has its own name, and its command line begins with the shell that its first line names.
+    """
+    program = sight.command.partition(" ")[0].rpartition("/")[2]
+    return any(name.removeprefix("-") in _SHELLS for name in (sight.name, program))
 
 
 def named(signums: Sequence[int], conjunction: str) -> str:

@@ -36,8 +36,11 @@ print("listening", file=sys.stderr, flush=True)
 server.serve_forever()
 """
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.1; done"
-LEAVES = "trap 'exit 0' TERM; ({} exec sleep 1000) & {} while :; do sleep 0.05; done"
-"""A main process that exits at once and leaves a child; to be filled in: what each does first."""
+LEAVES = "trap 'exit 0' TERM; ({} echo up; exec sleep 1000) & while :; do sleep 0.05; done"
+"""A main process that exits at once and leaves a child; to be filled in: what that does first.
+
+It is the child that says when it is ready: a shell that has just forked may lose a signal.
+"""
 
 
 class Done(NamedTuple):
@@ -71,7 +74,7 @@ def check(place: str, tmp_path: Path) -> Check:
     """Runs the command to its end."""
 
     def run(*words: str, **options: Any) -> Done:
-        argv = [sys.executable, "-m", "supervisor", "check-stop", *words]
+        argv = [sys.executable, "-I", "-m", "supervisor", "check-stop", *words]
         environ = {**os.environ, "TMPDIR": place, **options.pop("environ", {})}
         settings = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "cwd": tmp_path, **options}
         done = subprocess.run(argv, env=environ, timeout=6 * PATIENCE, check=False, **settings)
@@ -119,14 +122,14 @@ def test_a_command_that_ignores_the_signal(check: Check, tmp_path: Path) -> None
     assert first.startswith("run 1: NOT GRACEFUL: still running 0.5 s after SIGTERM, and killed (ready after")
     assert any(line.startswith("  why: ") for line in lines)
     assert "    | up" in lines
-    assert lines[-1].startswith("NOT GRACEFUL: 1 of 1 run; stopped after 0.")
+    assert lines[-1].startswith("NOT GRACEFUL: 1 of 1 run; stopped after ")
     failure = ET.parse(junit).getroot().find(".//failure")
     assert failure is not None
     assert failure.get("message") == "still running 0.5 s after SIGTERM, and killed"
 
 
 def test_a_child_that_is_left_and_has_to_be_killed(check: Check) -> None:
-    command = LEAVES.format("trap '' TERM; echo up;", "")
+    command = LEAVES.format("trap '' TERM;")
     done = check("--timeout", "0.5", "--ready-log", "up", "--", "sh", "-c", command)
     assert done.status == 1, done.err
     said = "run 1: NOT GRACEFUL: exited with code 0, and what it left behind was killed 0.5 s after SIGTERM"
@@ -134,7 +137,7 @@ def test_a_child_that_is_left_and_has_to_be_killed(check: Check) -> None:
 
 
 def test_a_child_that_is_left_and_ends_on_the_signal(check: Check) -> None:
-    done = check("--ready-log", "up", "--", "sh", "-c", LEAVES.format("", "echo up;"))
+    done = check("--ready-log", "up", "--", "sh", "-c", LEAVES.format(""))
     assert done.status == 0, done.err
     first, warning, *_ = done.out.splitlines()
     assert first.startswith("run 1: graceful: exited with code 0")
@@ -200,8 +203,15 @@ def test_somebody_elses_listener_is_not_taken_for_the_command(check: Check) -> N
 
 
 def test_the_command_has_what_the_caller_has(check: Check, tmp_path: Path) -> None:
+    """And what lies about in the caller's directory, or where PYTHONPATH points to, is not the agent's."""
+    (tmp_path / "supervisor.py").write_text("raise SystemExit('not this one')")
     command = 'echo "in $PWD of $COLOUR with $HOME as $(id -u), $ECS_CONTAINER_METADATA_URI_V4$NOTIFY_SOCKET"; sleep 9'
-    environ = {"COLOUR": "bläulich", "HOME": "/nonexistent", "PYTHONPATH": "/nonexistent", "SUPERVISOR_SOCKET": "/x"}
+    environ = {
+        "COLOUR": "bläulich",
+        "HOME": "/nonexistent",
+        "PYTHONPATH": str(tmp_path),
+        "SUPERVISOR_SOCKET": "/x",
+    }
     done = check("--ready-log", "in ", "--output", "json", "--", "sh", "-c", command, environ=environ)
     assert done.status == 0, done.err
     assert done.document["runs"][0]["log"] == [
@@ -233,7 +243,7 @@ def begun(place: str, tmp_path: Path) -> Iterator[Callable[[str], tuple[subproce
 
     def begin(shell: str) -> tuple[subprocess.Popen[bytes], Process]:
         command = ["sh", "-c", f"{shell} echo up $$ >'{words.path}'; while :; do sleep 0.1; done"]
-        argv = [sys.executable, "-m", "supervisor", "check-stop", "--ready-log", "never", "--", *command]
+        argv = [sys.executable, "-I", "-m", "supervisor", "check-stop", "--ready-log", "never", "--", *command]
         with open(tmp_path / "stderr", "wb") as err:
             started.append(subprocess.Popen(argv, env={**os.environ, "TMPDIR": place}, stderr=err))
         (pid,) = words.take("up", 1)

@@ -228,6 +228,14 @@ def test_a_shell_that_waits_for_its_child_is_to_blame() -> None:
     assert (second.kind, second.pid) == (Kind.NOT_TOLD, 101)
 
 
+def test_a_script_is_a_shell_by_the_program_that_runs_it() -> None:
+    script = handling("wait4", name="start.sh", command="/bin/dash ./start.sh")
+    first, second = found(child(caught=TERM, syscall="epoll_wait"), script)
+    assert (first.pid, first.kind) == (MAIN, Kind.SHELL)
+    assert "exec" in first.advice
+    assert second.advice == "", "what helps is the shell's to do"
+
+
 def test_a_shell_whose_child_has_a_handler_may_have_told_it() -> None:
     first, _ = found(handling("wait4", name="bash"), child(caught=TERM, syscall="epoll_wait"))
     assert (

@@ -84,6 +84,23 @@ def test_the_definition_has_what_the_caller_has(
     ]
 
 
+def test_an_environment_that_is_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"A": "1", "BIG": "x" * 2**20})
+    result = run("check-stop", "--", "true")
+    assert (result.status, result.out) == (3, "")
+    assert "at most 1048576 are taken; the largest variable is BIG" in result.err
+
+
+def test_a_result_that_cannot_be_told_is_no_verdict(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        raise CommandError("cannot write to standard output: No space left on device")
+
+    monkeypatch.setattr(check_stop, "private_agent", NoAgent)
+    monkeypatch.setattr(check_stop, "print_line", refuse)
+    result = run("check-stop", "--", "true")
+    assert (result.status, result.err) == (3, "supervisor: cannot write to standard output: No space left on device\n")
+
+
 @pytest.mark.parametrize("timeout", [None, 0.5])
 def test_a_window_that_ecs_cannot_say_is_the_agents(timeout: float | None) -> None:
     (container,) = check_stop._definition(["true"], "SIGTERM", timeout)["containerDefinitions"]

@@ -192,12 +192,12 @@ def test_a_line_without_an_end_counts(tmp_path: Path) -> None:
 
 def test_each_run_has_a_log_of_its_own(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    first.write_text("ready\n")
-    second.write_text("starting\n")
+    first.write_text("starting\nready\n")
+    second.write_text("")
     probe = LogProbe.parse("ready")
     assert probe.missing(str(first)) is None
     assert probe.missing(str(second)) is not None
-    second.write_text("starting\nready\n")
+    second.write_text("ready\n")
     assert probe.missing(str(second)) is None
 
 
