@@ -9,6 +9,7 @@ What is too much is freed at the beginning of the file, in place: the writer hol
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import time
@@ -154,16 +155,27 @@ class LogFiles:
             self._watches = Watches()
         except OSError as exc:
             _log.warning("logs_not_watched", error=exc.strerror, looked_at_every=UNWATCHED_PAUSE)
+        held: set[Kept] = set()
+
+        async def hold(kept: Kept) -> None:
+            held.add(kept)
+            await self._keep(kept)
+            held.discard(kept)
+
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    group.create_task(self._keep(await self._new.get()))
+                    group.create_task(hold(await self._new.get()))
         finally:
             if self._watches is not None:
                 self._watches.close()
-            self._looks.shutdown(wait=False)
+            self._looks.shutdown()
+            for kept in held:  # what has ended by now is not taken up again by the next agent
+                with contextlib.suppress(OSError):
+                    kept.look()
 
     async def _keep(self, kept: Kept) -> None:
+        """Look at it for as long as it is written to."""
         loop = asyncio.get_running_loop()
         warned = False
         while True:

@@ -23,7 +23,7 @@ from supervisor.errors import ClientError
 from supervisor.posix import proc, process
 from supervisor.shapes import LogsAsked
 
-Runs = Callable[[], list[tuple[str, int | None]]]
+Runs = Callable[[], dict[str, int | None]]
 """The ids of a container's runs, each with the pid of its main process."""
 
 _LONGEST = 1024 * 1024
@@ -51,33 +51,33 @@ class Entries:
             argv.append(f"--since=@{self._asked.since:.6f}")
         return [*argv, f"SYSLOG_IDENTIFIER={self._tag}"]
 
-    async def read(self) -> AsyncGenerator[dict[str, Any], None]:
+    async def read(self) -> AsyncGenerator[list[dict[str, Any]], None]:
         """What there is, after what was read before."""
         most = self._asked.tail if self._place is None else None
         async with contextlib.aclosing(self._entries(follow=False)) as entries:
             if most is None:
-                async for line in entries:
-                    yield line
+                async for some in entries:
+                    yield some
                 return
             last = collections.deque[dict[str, Any]](maxlen=most)
-            async for line in entries:
-                last.append(line)
-        for line in last:
-            yield line
+            async for some in entries:
+                last.extend(some)
+        if last:
+            yield list(last)
 
-    async def follow(self, ended: asyncio.Future[None]) -> AsyncGenerator[dict[str, Any], None]:
+    async def follow(self, ended: asyncio.Future[None]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """What there is and what comes, until ``ended`` is done."""
         if self._asked.tail is not None:
-            async with contextlib.aclosing(self.read()) as lines:
-                async for line in lines:
-                    yield line
+            async with contextlib.aclosing(self.read()) as last:
+                async for some in last:
+                    yield some
         async with contextlib.aclosing(self._entries(follow=True, ended=ended)) as entries:
-            async for line in entries:
-                yield line
+            async for some in entries:
+                yield some
 
     async def _entries(
         self, *, follow: bool, ended: asyncio.Future[None] | None = None
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
         journalctl = await self._start(self._argv(follow=follow))
         assert journalctl.stdout is not None
         with _ended_by(journalctl.pid) as end:
@@ -88,7 +88,7 @@ class Entries:
                     line = self._line(msgspec.json.decode(text))
                     if line is not None:
                         self._place = line["next"]
-                        yield line
+                        yield [line]
                 status = await journalctl.wait()
             except ValueError as exc:  # msgspec's errors are among them
                 raise self._cannot(f"it has said what is no entry: {exc}") from exc
@@ -122,7 +122,7 @@ class Entries:
         stream = entry.get("_STREAM_ID")
         if stream not in self._streams:
             group, pid = str(entry.get("_SYSTEMD_CGROUP", "")).split("/"), entry.get("_PID")
-            if not any(run in group or (main is not None and pid == str(main)) for run, main in self._runs()):
+            if not any(run in group or (main is not None and pid == str(main)) for run, main in self._runs().items()):
                 return None
             if stream is not None:
                 self._streams.add(stream)

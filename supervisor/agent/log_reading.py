@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -20,15 +21,15 @@ from supervisor.agent.world import World
 from supervisor.errors import ClientError, InvalidParameterError, SupervisorError
 from supervisor.model import LastStatus, LogConfiguration, Task
 
-Lines = AsyncGenerator[dict[str, Any], None]
+Lines = AsyncGenerator[list[dict[str, Any]], None]
+"""Some at a time, as they come."""
 
-END: dict[str, Any] = {"end": True}
+END = [{"end": True}]
 """Said last: a stream that ends without it was broken off."""
 
 _NOT_READABLE = {
     "none": "cannot show the output of {name}: it is dropped, since its log driver is none",
-    "inherit": "cannot show the output of {name}: its log driver is inherit, so that it goes where the supervisor's own"
-    " output goes; look there",
+    "inherit": "cannot show the output of {name}: it is where the supervisor's own is, since its log driver is inherit",
 }
 
 
@@ -81,7 +82,7 @@ class LogService(World):
             sources.append(self._follow_files(tapes, asked.task_id) if asked.follow else _read_files(tapes))
         for name, log in journals.items():
             tag = log.options.get("tag", name)
-            entries = Entries(asked, name, tag, functools.partial(self._runs, asked.task_id, name))
+            entries = Entries(asked, name, tag, functools.partial(self._runs, asked.task_id, name, {}))
             sources.append(self._follow_journal(entries, asked.task_id) if asked.follow else entries.read())
         return sources
 
@@ -103,11 +104,11 @@ class LogService(World):
                         for tape in tapes:
                             place = None if tape.opened else await asyncio.to_thread(tape.open)
                             if place is not None:
-                                yield place
+                                yield [place]
                             if tape.opened:
                                 watching.enter_context(watches.written(tape.path, changed))
-                        async for line in lines(tapes, whole=over):
-                            yield line
+                        async for some in lines(tapes, whole=over):
+                            yield some
                         if over:
                             return
                         await changed.wait()
@@ -123,13 +124,13 @@ class LogService(World):
             ended = asyncio.ensure_future(self._end_of(task_id, changed))
             try:
                 async with contextlib.aclosing(entries.follow(ended)) as coming:
-                    async for line in coming:
-                        yield line
+                    async for some in coming:
+                        yield some
             finally:
                 ended.cancel()
         async with contextlib.aclosing(entries.read()) as rest:
-            async for line in rest:
-                yield line
+            async for some in rest:
+                yield some
 
     async def _end_of(self, task_id: str, changed: asyncio.Event) -> None:
         while not self._is_over(task_id):
@@ -140,22 +141,23 @@ class LogService(World):
         task = self._engine.task(task_id)
         return task is None or task.last_status is LastStatus.STOPPED
 
-    def _runs(self, task_id: str, container: str) -> list[tuple[str, int | None]]:
-        """The runs of a container, each with the pid of its main process."""
-        runs = [(run.run_id, run.pid) for run in self._store.runs(task_id) if run.container == container]
+    def _runs(self, task_id: str, container: str, known: dict[str, int | None]) -> dict[str, int | None]:
+        """The runs of a container, each with its main process; past ones are read whenever there is a new one."""
         task = self._engine.task(task_id)
         present = None if task is None else task.container(container)
         if present is not None and present.run_id is not None:
-            runs.append((present.run_id, None if present.identity is None else present.identity.pid))
-        return runs
+            if present.run_id not in known:
+                known |= {run.run_id: run.pid for run in self._store.runs(task_id) if run.container == container}
+            known[present.run_id] = None if present.identity is None else present.identity.pid
+        return known
 
 
 async def _read_files(tapes: Sequence[Tape]) -> Lines:
     try:
         for tape in tapes:
             await asyncio.to_thread(tape.open)
-        async for line in lines(tapes, whole=True):
-            yield line
+        async for some in lines(tapes, whole=True):
+            yield some
     except OSError as exc:
         raise _cannot_read(exc) from exc
     finally:
@@ -165,28 +167,28 @@ async def _read_files(tapes: Sequence[Tape]) -> Lines:
 
 async def _told(header: dict[str, Any], sources: Sequence[Lines]) -> Lines:
     """Whose lines these are, all lines as they come, and at last that it is all, or why it cannot be."""
-    yield header
+    yield [header]
     try:
-        async with contextlib.aclosing(_together(sources)) as lines_of_all:
-            async for line in lines_of_all:
-                yield line
+        async with contextlib.aclosing(_together(sources)) as told:
+            async for some in told:
+                yield some
     except SupervisorError as exc:
-        yield {"error": shapes.render_error(exc)}
+        yield [{"error": shapes.render_error(exc)}]
     else:
         yield END
 
 
 async def _together(sources: Sequence[Lines]) -> Lines:
-    """Lines from any of them; no source is ahead of the reader by more than one."""
+    """Lines from any of them; no source is ahead of the reader by more than one step."""
     waited = {asyncio.ensure_future(anext(source, END)): source for source in sources}
     try:
         while waited:
             done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
                 source = waited.pop(each)
-                line = each.result()
-                if line is not END:
-                    yield line
+                some = each.result()
+                if some is not END:
+                    yield some
                     waited[asyncio.ensure_future(anext(source, END))] = source
     finally:
         for each in waited:
@@ -204,4 +206,7 @@ def _watches() -> Watches:
 
 
 def _cannot_read(exc: OSError) -> SupervisorError:
+    if exc.errno in (errno.EMFILE, errno.ENOSPC):
+        limits = "fs.inotify.max_user_instances and fs.inotify.max_user_watches"
+        return SupervisorError(f"cannot follow the log: the kernel watches no more files; raise {limits}")
     return SupervisorError(f"cannot read the log: {exc.strerror}")

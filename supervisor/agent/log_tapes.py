@@ -87,12 +87,16 @@ class Tape:
             self._log.close()
 
 
-async def lines(tapes: Sequence[Tape], *, whole: bool) -> AsyncIterator[dict[str, Any]]:
-    """The lines that there are now, in the order of their times as far as these are known."""
+async def lines(tapes: Sequence[Tape], *, whole: bool) -> AsyncIterator[list[dict[str, Any]]]:
+    """The lines that there are now, many at a time, in the order of their times as far as these are known."""
     for tape in tapes:
         await asyncio.to_thread(tape.fill, whole=whole)
     while ready := [tape for tape in tapes if tape.ready]:
-        first = min(ready, key=lambda tape: tape.at)
-        yield first.take()
-        if not first.ready:
-            await asyncio.to_thread(first.fill, whole=whole)
+        taken = []
+        while True:
+            first = min(ready, key=lambda tape: tape.at)
+            taken.append(first.take())
+            if not first.ready:  # its next line may be the first of all
+                break
+        yield taken
+        await asyncio.to_thread(first.fill, whole=whole)

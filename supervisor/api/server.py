@@ -35,6 +35,8 @@ MAX_BODY = 1024 * 1024
 _KEEP_ALIVE = 15.0
 """Seconds between blank lines of a stream: a client that is gone is noticed by then."""
 
+_ENCODER = msgspec.json.Encoder()
+
 _log = get_logger("api")
 
 
@@ -182,12 +184,12 @@ def _reply(content: Any, status: int = 200, headers: dict[str, str] | None = Non
 
 
 async def _lines(ended: asyncio.Event, replies: AsyncIterator[Any], *first: Any) -> AsyncIterator[bytes]:
-    """A reply a line, ``first`` those that were taken already; a blank line where nothing has changed for a while.
+    """A reply a line, or many if it is a list of them, ``first`` those that were taken already.
 
-    Where the server ends, so does the stream.
+    A blank line where nothing has changed for a while. Where the server ends, so does the stream.
     """
     for reply in first:
-        yield msgspec.json.encode(reply) + b"\n"
+        yield _line(reply)
     ending = asyncio.ensure_future(ended.wait())
     following = asyncio.ensure_future(anext(replies, None))
     try:
@@ -202,11 +204,15 @@ async def _lines(ended: asyncio.Event, replies: AsyncIterator[Any], *first: Any)
             reply = following.result()
             if reply is None:
                 return
-            yield msgspec.json.encode(reply) + b"\n"
+            yield _line(reply)
             following = asyncio.ensure_future(anext(replies, None))
     finally:
         following.cancel()
         ending.cancel()
+
+
+def _line(reply: Any) -> bytes:
+    return _ENCODER.encode_lines(reply if isinstance(reply, list) else [reply])
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

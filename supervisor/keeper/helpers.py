@@ -1,4 +1,4 @@
-"""Helpers: what runs beside a run, its health checks and its pre-stop command. Here they wait for their start.
+"""Helpers: what runs beside a run, its health checks and its pre-stop command.
 
 A fork takes a moment, and no kill is to be late for it. So a helper is started when nothing else is due, one in each
 turn of the loop. A check is refused where its run is not there, or is to stop; a hook ends before it began.
@@ -8,41 +8,49 @@ from __future__ import annotations
 
 import collections
 import errno
+import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from supervisor import wire
-from supervisor.keeper.forking import Run
+from supervisor import stopping, wire
+from supervisor.keeper.forking import Forking, NotStarted, Run
 from supervisor.posix import process
 
 
-class Starter(Protocol):
-    """What starts them: ``run.Runs``."""
+class Host(Protocol):
+    """What holds all runs: ``run.Runs``."""
 
     def find(self, run_id: str) -> Run | None:
         """The run, if it is held."""
 
-    def start_beside(self, spec: wire.Spawn, run: Run) -> None:
-        """Fork a helper of the run."""
+    def hold(self, run: Run) -> None:
+        """Follow a run that was just forked."""
+
+    def set_plan(self, run: Run, plan: stopping.Plan) -> None:
+        """What is due for the run has changed."""
+
+    def follow(self, run: Run, step: stopping.Step) -> None:
+        """Carry out a step."""
 
     def refuse(self, spec: wire.Spawn, stage: str, number: int, detail: str) -> None:
         """Answer a spawn that will not be."""
 
-    def hook_failed(self, run: Run, detail: str) -> None:
-        """There will be no pre-stop command."""
-
 
 class Helpers:
-    """Those that are asked for and not forked yet."""
+    """Those that are asked for, and what becomes of those that were started."""
 
-    def __init__(self, starter: Starter) -> None:
-        self._starter = starter
+    def __init__(self, host: Host, forking: Forking, emit: Callable[..., None]) -> None:
+        self._host = host
+        self._forking = forking
+        self._emit = emit
         self._hooks: collections.deque[Run] = collections.deque()
         self._checks: dict[str, wire.Spawn] = {}
         self._put_off = False
 
+    # until they start
+
     def ids(self) -> list[str]:
-        """The runs among them that the agent knows."""
+        """The runs that the agent knows and that are not forked yet."""
         return list(self._checks)
 
     def ask(self, spec: wire.Spawn) -> None:
@@ -56,14 +64,13 @@ class Helpers:
     def withdraw(self, run_id: str) -> None:
         """The check need not be run."""
         if spec := self._checks.pop(run_id, None):
-            self._starter.refuse(spec, "beside", errno.ECANCELED, "it was stopped before it was started")
+            self._host.refuse(spec, "beside", errno.ECANCELED, "it was stopped before it was started")
 
-    def withdraw_hook(self, run: Run) -> bool:
-        """The pre-stop command of that run need not be run; whether it was to be."""
-        if run not in self._hooks:
-            return False
-        self._hooks.remove(run)
-        return True
+    def withdraw_hook(self, run: Run) -> None:
+        """The run is over, and with it what its pre-stop command would have been for."""
+        if run in self._hooks:
+            self._hooks.remove(run)
+            self.hook_failed(run, "the container was over before it could be started")
 
     @property
     def wait(self) -> bool:
@@ -81,19 +88,68 @@ class Helpers:
             self._start_check(self._checks.pop(next(iter(self._checks))))
 
     def _start_hook(self, run: Run) -> None:
-        if run.hook is not None and run.plan.hooking:
-            self._starter.start_beside(run.hook, run)
-        else:
-            self._starter.hook_failed(run, "its time was over before it could be started")
+        if run.hook is None or run.plan.hook_until is None or not run.plan.hooking:
+            self.hook_failed(run, "its time was over before it could be started")
+            return
+        try:
+            hook = self._start(run.hook, run)
+        except NotStarted as exc:
+            self.hook_failed(run, f"{exc.args[0]}: {exc.args[2]}")
+            return
+        hook.is_hook = True
+        self._host.hold(hook)
+        self.end_by(hook, run.plan.hook_until)
 
     def _start_check(self, spec: wire.Spawn) -> None:
         assert spec.beside is not None
-        run = self._starter.find(spec.beside)
+        run = self._host.find(spec.beside)
         why_not = refusal(run)
         if run is None or why_not is not None:
-            self._starter.refuse(spec, "beside", errno.ESRCH, why_not or "")
-        else:
-            self._starter.start_beside(spec, run)
+            self._host.refuse(spec, "beside", errno.ESRCH, why_not or "")
+            return
+        try:
+            check = self._start(spec, run)
+        except NotStarted as exc:
+            self._host.refuse(spec, *exc.args)
+            return
+        self._host.hold(check)
+        if spec.lifetime is not None:
+            self.end_by(check, time.monotonic() + spec.lifetime)
+
+    def _start(self, spec: wire.Spawn, run: Run) -> Run:
+        helper = self._forking.start(spec)
+        helper.beside = run
+        run.helpers.append(helper)
+        return helper
+
+    # and after
+
+    def end_by(self, helper: Run, at: float) -> None:
+        """It is killed at that instant, if it lives so long."""
+        self._host.set_plan(helper, stopping.end_by(helper.plan, at, time.monotonic()))
+
+    def end_beside(self, run: Run) -> None:
+        """A stop of the run has begun, or its deadline has changed: checks end now, the hook when its time is over."""
+        for helper in run.helpers:
+            if not helper.is_hook:
+                self.end_by(helper, time.monotonic())
+            elif run.plan.hook_until is not None:
+                self.end_by(helper, run.plan.hook_until)
+
+    def hook_failed(self, run: Run, detail: str) -> None:
+        """There will be no pre-stop command: the signal has nothing to wait for."""
+        self._hook_ended(run, code=None, signal=None, detail=detail)
+
+    def hook_over(self, hook: Run, wait: process.Wait) -> None:
+        """The main process of a pre-stop command has ended."""
+        assert hook.beside is not None
+        detail = "its time was over" if hook.plan.kills else ""
+        self._hook_ended(hook.beside, code=wait.code, signal=wait.signal, detail=detail)
+
+    def _hook_ended(self, run: Run, **members: Any) -> None:
+        self._emit(wire.HookEnded, run=run.id, **members)
+        if not run.over:  # else a look sees who is left to be signalled
+            self._host.follow(run, stopping.hook_ended(run.plan, time.monotonic()))
 
 
 def refusal(run: Run | None) -> str | None:

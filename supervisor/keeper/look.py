@@ -31,6 +31,8 @@ SHORTEST = 0.02
 """Seconds of a window that it is worth to look in."""
 LIST_LEAD = 0.05
 """Seconds before the deadline, at most a quarter of the window, at which the keeper itself notes who is there."""
+GIVE_UP_LEAD = 0.05
+"""Seconds before the first of its deadlines at which a look has to leave the CPU to the kills."""
 PROCESSES_MOST = 32
 """Of one run."""
 FACTS_MOST = 200_000
@@ -219,8 +221,11 @@ def _watch(keeper: int, pipe: int, tracking: Tracking, runs: list[Run]) -> NoRet
     deadline = runs[0].plan.deadline
     assert deadline is not None
     time.sleep(max(began_at + (deadline - began_at) / 2 - time.monotonic(), 0.0))
+    give_up_at = deadline - min(GIVE_UP_LEAD, (deadline - began_at) / 8)
     for run_id, pids in _members(tracking, runs).items():
         seen_at = time.monotonic()
+        if seen_at > give_up_at:
+            break
         seen = [sight.see(pid, samples.get(pid)) for pid in pids]
         facts = _bounded([one for one in seen if one is not None])
         _write(f"{run_id} {seen_at:.6f} {facts}\n".encode("ascii"))

@@ -34,7 +34,7 @@ class Runs:
         self._emit = emit
         self._forking = Forking(tracking, birth)
         self._looks = looks
-        self._helpers = Helpers(self)
+        self._helpers = Helpers(self, self._forking, emit)
         self.look_owed = False
         """Something has happened after which a run may be empty: ``look`` before anything else is done."""
         self._runs: dict[str, Run] = {}
@@ -74,11 +74,12 @@ class Runs:
             self._helpers.ask(spec)
             return
         try:
-            self._follow_from_birth(self._forking.start(spec))
+            self.hold(self._forking.start(spec))
         except NotStarted as exc:
             self.refuse(spec, *exc.args)
 
-    def _follow_from_birth(self, run: Run) -> None:
+    def hold(self, run: Run) -> None:
+        """Follow a run that was just forked."""
         self._runs[run.id] = run
         assert run.report is not None
         self._poller.watch(run.report, select.EPOLLIN, Priority.EXIT, functools.partial(self._read_report, run))
@@ -97,11 +98,11 @@ class Runs:
         if run is None or run.empty or run.is_hook:
             return
         if run.beside is not None:
-            self._end_by(run, time.monotonic())
+            self._helpers.end_by(run, time.monotonic())
         elif run.over and run.plan.window is None:
             self._late_stops.append((run_id, timeout))  # it exited in this very turn: a look has to see what is left
         else:
-            self._follow(run, stopping.request(run.plan, time.monotonic(), timeout))
+            self.follow(run, stopping.request(run.plan, time.monotonic(), timeout))
 
     def stop_all(self) -> list[dict[str, Any]]:
         """Each run that is not being stopped yet, with its own window (and no later than its cap). Who they were."""
@@ -109,64 +110,16 @@ class Runs:
             run for run in self._runs.values() if run.beside is None and not run.over and run.plan.window is None
         ]
         for run in unasked:
-            self._follow(run, stopping.request(run.plan, time.monotonic()))
+            self.follow(run, stopping.request(run.plan, time.monotonic()))
         return [_name(run) for run in unasked]
 
     def cap_all(self, at: float) -> None:
         """No deadline later than ``at``."""
         for run in self._runs.values():
             if run.beside is not None:
-                self._end_by(run, at)
+                self._helpers.end_by(run, at)
             elif not run.empty:
-                self._set_plan(run, stopping.cap(run.plan, at))
-
-    # beside a run
-
-    def start_beside(self, spec: wire.Spawn, run: Run) -> None:
-        """Fork a helper of the run: a check, or its pre-stop command."""
-        is_hook = spec is run.hook
-        try:
-            helper = self._forking.start(spec)
-        except NotStarted as exc:
-            if is_hook:
-                self.hook_failed(run, f"{exc.args[0]}: {exc.args[2]}")
-            else:
-                self.refuse(spec, *exc.args)
-            return
-        helper.beside, helper.is_hook = run, is_hook
-        run.helpers.append(helper)
-        self._follow_from_birth(helper)
-        if is_hook:
-            assert run.plan.hook_until is not None
-            self._end_by(helper, run.plan.hook_until)
-        elif spec.lifetime is not None:
-            self._end_by(helper, time.monotonic() + spec.lifetime)
-
-    def hook_failed(self, run: Run, detail: str) -> None:
-        """There will be no pre-stop command: the signal has nothing to wait for."""
-        self._emit(wire.HookEnded, run=run.id, code=None, signal=None, detail=detail)
-        self._go_on(run)
-
-    def _end_by(self, helper: Run, at: float) -> None:
-        self._set_plan(helper, stopping.end_by(helper.plan, at, time.monotonic()))
-
-    def _end_helpers(self, run: Run) -> None:
-        """A stop of the run has begun, or its deadline has changed: checks end now, the hook when its time is over."""
-        for helper in run.helpers:
-            if not helper.is_hook:
-                self._end_by(helper, time.monotonic())
-            elif run.plan.hook_until is not None:
-                self._end_by(helper, run.plan.hook_until)
-
-    def _hook_over(self, hook: Run, wait: process.Wait) -> None:
-        assert hook.beside is not None
-        detail = "its time was over" if hook.plan.kills else ""
-        self._emit(wire.HookEnded, run=hook.beside.id, code=wait.code, signal=wait.signal, detail=detail)
-        self._go_on(hook.beside)
-
-    def _go_on(self, run: Run) -> None:
-        if not run.over:  # else a look sees who is left to be signalled
-            self._follow(run, stopping.hook_ended(run.plan, time.monotonic()))
+                self.set_plan(run, stopping.cap(run.plan, at))
 
     # told by the kernel
 
@@ -187,7 +140,7 @@ class Runs:
         if not run.is_hook:
             self._emit(wire.Spawned, run=run.id, pid=run.pid, start_time=run.start_time)
         if run.beside is None:
-            self._follow(run, stopping.started(run.plan, time.monotonic()))
+            self.follow(run, stopping.started(run.plan, time.monotonic()))
 
     def _main_over(self, run: Run) -> None:
         wait = process.peek(run.pidfd)
@@ -200,18 +153,18 @@ class Runs:
             self._end(run)
             stage, number, detail = run.failure
             if run.is_hook and run.beside is not None:
-                self.hook_failed(run.beside, f"{stage}: {detail}")
+                self._helpers.hook_failed(run.beside, f"{stage}: {detail}")
             else:
                 self._emit(wire.SpawnFailed, run=run.id, stage=stage, errno=number, detail=detail)
             self._end_with_helper(run)
             return
         if run.is_hook:
-            self._hook_over(run, wait)
+            self._helpers.hook_over(run, wait)
         else:
             oom_kills = self._tracking.oom_kills(run)
             self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills)
         self._over[run] = None
-        self._end_helpers(run)
+        self._helpers.end_beside(run)
         if run.events is not None:  # not before: only a look reads it, and unread it stays ready
             self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.owe_look)
         self.look_owed = True
@@ -227,9 +180,9 @@ class Runs:
             self._emptied(one)
         for run in self._over:
             if run.beside is not None:
-                self._end_by(run, time.monotonic())
+                self._helpers.end_by(run, time.monotonic())
             else:
-                self._follow(run, stopping.outlived(run.plan, time.monotonic()))
+                self.follow(run, stopping.outlived(run.plan, time.monotonic()))
         self.look_owed = False
         late_stops, self._late_stops = self._late_stops, []
         for late_stop in late_stops:
@@ -241,7 +194,7 @@ class Runs:
         if run.helpers:
             run.empty = True
             self._looks.drop(run.id)
-            self._set_plan(run, stopping.finished(run.plan))
+            self.set_plan(run, stopping.finished(run.plan))
             if run.events is not None:
                 self._poller.forget(run.events)
             return
@@ -259,8 +212,7 @@ class Runs:
 
     def _end(self, run: Run) -> None:
         """Nothing is left: only now is the main process reaped, and its pid free for others."""
-        if self._helpers.withdraw_hook(run):
-            self.hook_failed(run, "the container was over before it could be started")
+        self._helpers.withdraw_hook(run)
         process.reap(run.pid)
         if run.events is not None:
             self._poller.forget(run.events)
@@ -302,7 +254,8 @@ class Runs:
                         self._tell_kill(run, reached[run.id], seen.get(run.id))
                     self._do_what_is_due_now()
         finally:
-            for run in [*done, *self._killed]:  # not before: those who are gone meanwhile are seen first, and not killed again
+            # Not before: those who are gone by now are seen first, and not killed again.
+            for run in [*done, *self._killed]:
                 self._due.set(run.id, run.plan.next_at)
 
     def _do_what_is_due_now(self) -> None:
@@ -323,7 +276,7 @@ class Runs:
         finally:
             self._killed += killed
             for run, step in others:
-                self._follow(run, step)
+                self.follow(run, step)
 
     def _tell_kill(self, run: Run, pids: list[int], seen: tuple[float, str] | None) -> None:
         if self._looks.enabled and not run.looked_at:
@@ -333,20 +286,22 @@ class Runs:
         run.looked_at = True
         self._tell_signalled(run, signal.SIGKILL, stopping.Whom.GROUP, pids)
 
-    def _set_plan(self, run: Run, plan: stopping.Plan) -> None:
+    def set_plan(self, run: Run, plan: stopping.Plan) -> None:
+        """What is due for the run has changed."""
         before = run.plan
         run.plan = plan
         self._due.set(run.id, plan.next_at)
         if plan.deadline == before.deadline:
             return
         self._looks.expect(run)
-        self._end_helpers(run)
+        self._helpers.end_beside(run)
         if before.signalled is not None:
             self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)
 
-    def _follow(self, run: Run, step: stopping.Step) -> None:
+    def follow(self, run: Run, step: stopping.Step) -> None:
+        """Carry out a step, all but kills."""
         plan, orders = step
-        self._set_plan(run, plan)
+        self.set_plan(run, plan)
         for order in orders:
             if isinstance(order, stopping.Hook):
                 self._helpers.ask_hook(run)

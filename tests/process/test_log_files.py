@@ -260,6 +260,18 @@ def test_a_file_is_kept_from_the_first_word_of_its_task_to_the_last(path: Path) 
     live(path, story)
 
 
+def test_when_the_agent_ends_each_file_is_looked_at_once_more(path: Path) -> None:
+    async def story(kept: LogFiles) -> None:
+        kept.observe(task_of())
+        write(path, 10)
+        await until(lambda: marked(path) == 10)
+        write(path, 100 * BOUND)
+
+    live(path, story)
+    assert allocated(path) <= BOUND
+    assert os.stat(path).st_size == 100 * BOUND + 10
+
+
 def test_a_file_that_nobody_writes_to_has_no_timer(path: Path) -> None:
     async def story(kept: LogFiles) -> None:
         kept.observe(task_of())

@@ -44,12 +44,12 @@ def entry(cursor: str, text: object, **fields: object) -> str:
     return "cat <<'END'\n" + json.dumps(body) + "\nEND\n"
 
 
-def entries(runs: list[tuple[str, int | None]] | None = None, **asked: Any) -> Entries:
-    return Entries(ASKED._replace(**asked), "main", "web main", lambda: runs or [(RUN, 42)])
+def entries(runs: dict[str, int | None] | None = None, **asked: Any) -> Entries:
+    return Entries(ASKED._replace(**asked), "main", "web main", lambda: runs or {RUN: 42})
 
 
-async def texts(lines: AsyncIterator[dict[str, Any]]) -> list[str]:
-    return [line["line"] async for line in lines]
+async def texts(told: AsyncIterator[list[dict[str, Any]]]) -> list[str]:
+    return [line["line"] async for some in told for line in some]
 
 
 def read(source: Entries) -> list[str]:
@@ -59,11 +59,11 @@ def read(source: Entries) -> list[str]:
 def test_a_line_says_when_it_was_and_where_the_next_begins(script: Script) -> None:
     script(entry("s=1;i=2", "hello"))
 
-    async def first() -> dict[str, Any]:
-        async with contextlib.aclosing(entries().read()) as lines:
-            return await anext(lines)
+    async def first() -> list[dict[str, Any]]:
+        async with contextlib.aclosing(entries().read()) as told:
+            return await anext(told)
 
-    assert asyncio.run(first()) == {"container": "main", "line": "hello", "at": 1.5, "next": "s=1;i=2"}
+    assert asyncio.run(first()) == [{"container": "main", "line": "hello", "at": 1.5, "next": "s=1;i=2"}]
 
 
 def test_an_entry_is_of_a_run_by_its_cgroup_its_main_process_or_its_stream(script: Script) -> None:
@@ -75,7 +75,7 @@ def test_an_entry_is_of_a_run_by_its_cgroup_its_main_process_or_its_stream(scrip
         + entry("5", "other run", _PID=None, _SYSTEMD_CGROUP="/supervisor/task/" + "e" * 32)
     )
     assert read(entries()) == ["main process", "child", "same stream"]
-    assert read(entries([(RUN, None)])) == ["child", "same stream"]
+    assert read(entries({RUN: None})) == ["child", "same stream"]
 
 
 def test_what_was_written_without_text(script: Script) -> None:
@@ -108,7 +108,7 @@ def test_following_ends_when_it_is_told_to(script: Script, tmp_path: Path) -> No
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         found = []
         async with asyncio.timeout(PATIENCE):
-            async for line in entries(tail=1).follow(ended):
+            async for (line,) in entries(tail=1).follow(ended):
                 found.append(line["line"])
                 if line["line"] == "c":
                     ended.set_result(None)
@@ -121,9 +121,9 @@ def test_who_is_no_longer_listened_to_is_ended(script: Script, tmp_path: Path) -
     script(f"echo $$ > {tmp_path}/pid\n{entry('1', 'a')}\nexec sleep 1000")
 
     async def listen() -> None:
-        lines: AsyncIterator[dict[str, Any]] = entries().read()
-        assert (await anext(lines))["line"] == "a"
-        waiting = asyncio.ensure_future(anext(lines))
+        told = entries().read()
+        assert (await anext(told))[0]["line"] == "a"
+        waiting = asyncio.ensure_future(anext(told, []))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])

@@ -49,7 +49,9 @@ def test_there_are_three_descriptors(keeper: Keeper) -> None:
     spec = keeper.spec(*SLEEPER)
     keeper.send(spec)
     log = str(_log_path(keeper, spec))
-    assert observed.descriptors(keeper.wait(wire.Spawned, spec.run).pid) == {0: "/dev/null", 1: log, 2: log}
+    pid = keeper.wait(wire.Spawned, spec.run).pid
+    three = {0: "/dev/null", 1: log, 2: log}
+    observed.until(lambda: observed.descriptors(pid) == three, "these three, once its libraries are loaded")
 
 
 @whatever_the_tracking

@@ -13,18 +13,21 @@ END = {"end": True}
 ONE = {"containers": ["main"]}
 
 
+# Streams are held open after their last line: who has read it reads no further.
+
+
 def line(text: str, place: int | str = 1, container: str = "main", **more: object) -> dict[str, object]:
     return {"container": container, "line": text, "next": place, **more}
 
 
 def test_lines_of_one_container_are_printed_as_they_are(agent: FakeAgent, run: Run) -> None:
-    agent.streams.append(Stream([ONE, line("a \x1b[1mb\u2028"), line(""), END]))
+    agent.streams.append(Stream([ONE, line("a \x1b[1mb\u2028"), line(""), END], "hold"))
     assert run("logs", "x") == (0, "a \x1b[1mb\u2028\n\n", "")
     assert agent.requests[0].path == "/v1/logs?task=x&follow=0"
 
 
 def test_all_that_can_be_asked(agent: FakeAgent, run: Run) -> None:
-    agent.streams.append(Stream([ONE, END]))
+    agent.streams.append(Stream([ONE, END], "hold"))
     options = [
         "--cluster",
         "c",
@@ -53,12 +56,12 @@ def test_lines_of_several_containers_have_their_names_and_parts_of_one_are_put_t
         line("d", container="db"),
         line("c2", container="web"),
     ]
-    agent.streams.append(Stream([{"containers": ["web", "db"]}, *told, END]))
+    agent.streams.append(Stream([{"containers": ["web", "db"]}, *told, END], "hold"))
     assert run("logs", "x").out.splitlines() == ["web | a", "db | b1b2", "web | c1", "db | d", "web | c2"]
 
 
 def test_parts_of_one_containers_line_are_put_together(agent: FakeAgent, run: Run) -> None:
-    agent.streams.append(Stream([ONE, line("a", partial=True), line("b"), END]))
+    agent.streams.append(Stream([ONE, line("a", partial=True), line("b"), END], "hold"))
     assert run("logs", "x").out == "ab\n"
 
 
@@ -68,7 +71,7 @@ def test_a_broken_stream_goes_on_after_the_last_line_of_each_container(agent: Fa
         [
             Stream([header, line("1", 4, "a"), b"\n", line("2", "s=1;i=2", "b"), line("3", 9, "a")], "cut"),
             Stream([header, {"container": "a", "next": 12}]),
-            Stream([header, line("4", 13, "a"), END]),
+            Stream([header, line("4", 13, "a"), END], "hold"),
         ]
     )
     told = list(Client(agent.path, pause=lambda _: None).logs([("task", "x")], follow=True))
@@ -89,7 +92,7 @@ def test_what_is_not_followed_is_asked_for_once_and_must_be_told_whole(agent: Fa
 
 def test_errors_before_and_in_the_stream(agent: FakeAgent, run: Run) -> None:
     error = {"__type": "ClientException", "message": "cannot read the journal"}
-    agent.streams.extend([(400, error), Stream([ONE, line("a"), {"error": error}])])
+    agent.streams.extend([(400, error), Stream([ONE, line("a"), {"error": error}], "hold")])
     says = (
         "supervisor: An error occurred (ClientException) when calling the ReadLogs operation: cannot read the journal\n"
     )
