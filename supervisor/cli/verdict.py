@@ -62,31 +62,13 @@ def judge(number: int, ready_after: float, told: Json, signals: str, accepted: C
 
     ``signals``: the stop signal or the sequence of them as it was given; ``accepted``: exit codes as good as 0.
     """
-    code, window, timeline = told.get("exitCode"), told.get("window"), told.get("timeline", [])
-    first = _entry(timeline, "signalled").get("signal") or signals.partition(",")[0].partition(":")[0]
-    ended = _ended(timeline, code)
-    verdict, reason, warnings = Verdict.GRACEFUL, ended, _left_behind(timeline)
-    match told.get("outcome"):
-        case "graceful" if code not in {0, *accepted, *(128 + number for number in numbers(signals))}:
-            verdict, reason = Verdict.NOT_GRACEFUL, f"{ended} on {first}"
-        case "graceful":
-            pass
-        case "signalled":
-            name = _entry(timeline, "exited").get("signal") or first
-            reason = f"ended by {name}"
-            text = f"it does not handle {name}: it was ended by it where it stood (or raises it again when it is done)"
-            warnings = [text, *warnings]
-        case "killed":
-            verdict, reason = Verdict.NOT_GRACEFUL, f"still running {_seconds(window)} after {first}, and killed"
-        case "left-killed":
-            verdict = Verdict.NOT_GRACEFUL
-            reason = f"{ended}, and what it left behind was killed {_seconds(window)} after {first}"
-        case "running":
-            verdict, reason = Verdict.NOT_GRACEFUL, "not even SIGKILL has ended it so far"
-        case "exited":
-            verdict, reason = Verdict.NOT_TRIED, f"{ended} by itself, before it was told to stop"
-        case _:
-            verdict, reason = Verdict.NOT_TRIED, "how it ended is not known"
+    code, timeline = told.get("exitCode"), told.get("timeline", [])
+    verdict, reason = _weigh(told, signals, accepted)
+    warnings = _left_behind(timeline)
+    if told.get("outcome") == "signalled":
+        name = _entry(timeline, "exited").get("signal") or _first(told, signals)
+        text = f"it does not handle {name}: it was ended by it where it stood (or raises it again when it is done)"
+        warnings = [text, *warnings]
     advice = list(told.get("advice", []))
     if verdict is Verdict.NOT_GRACEFUL and told["outcome"] == "graceful":
         advice.append(f"if {code} is how it says that it was told to stop: --exit-code {code}")
@@ -96,7 +78,7 @@ def judge(number: int, ready_after: float, told: Json, signals: str, accepted: C
         reason,
         ready_after,
         round(told["seconds"], 3) if "seconds" in told else None,
-        window,
+        told.get("window"),
         code,
         finding=told.get("finding") or told.get("reason") or "",
         warnings=warnings,
@@ -104,6 +86,35 @@ def judge(number: int, ready_after: float, told: Json, signals: str, accepted: C
         timeline=timeline,
         processes=told.get("processes", []),
     )
+
+
+def _weigh(told: Json, signals: str, accepted: Collection[int]) -> tuple[Verdict, str]:
+    """The verdict, and how it ended as one clause."""
+    code, window, timeline = told.get("exitCode"), told.get("window"), told.get("timeline", [])
+    first, ended = _first(told, signals), _ended(timeline, code)
+    late = f"{'the whole window' if window is None else f'{window:g} s'} after {first}"
+    match told.get("outcome"):
+        case "graceful" if code not in {0, *accepted, *(128 + number for number in numbers(signals))}:
+            return Verdict.NOT_GRACEFUL, f"{ended} on {first}"
+        case "graceful":
+            return Verdict.GRACEFUL, ended
+        case "signalled":
+            return Verdict.GRACEFUL, f"ended by {_entry(timeline, 'exited').get('signal') or first}"
+        case "killed":
+            return Verdict.NOT_GRACEFUL, f"still running {late}, and killed"
+        case "left-killed":
+            return Verdict.NOT_GRACEFUL, f"{ended}, and what it left behind was killed {late}"
+        case "running":
+            return Verdict.NOT_GRACEFUL, "not even SIGKILL has ended it so far"
+        case "exited":
+            return Verdict.NOT_TRIED, f"{ended} by itself, before it was told to stop"
+    return Verdict.NOT_TRIED, "how it ended is not known"
+
+
+def _first(told: Json, signals: str) -> str:
+    """The first stop signal by its name."""
+    sent = _entry(told.get("timeline", []), "signalled").get("signal")
+    return str(sent or signals.partition(",")[0].partition(":")[0])
 
 
 def _ended(timeline: Sequence[Json], code: int | None) -> str:
@@ -134,10 +145,6 @@ def numbers(signals: str) -> set[int]:
         elif number := signal.Signals.__members__.get("SIG" + name.removeprefix("SIG")):
             found.add(int(number))
     return found
-
-
-def _seconds(seconds: float | None) -> str:
-    return "the whole window" if seconds is None else f"{seconds:g} s"
 
 
 class Summary(NamedTuple):

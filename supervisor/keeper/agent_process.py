@@ -98,9 +98,13 @@ class AgentProcess:
         process.execute(self._settings.agent_argv, {**os.environ, **self._settings.agent_environ})
 
     def send(self, message: wire.Message) -> None:
-        """Queue a message; what the agent does not take yet waits for it."""
+        """Queue a message. It goes with ``flush``: an agent woken by each would take the CPU from the kills."""
         if self._link is not None:
             self._unsent += wire.encode(message)
+
+    def flush(self) -> None:
+        """Send what is queued; what the agent does not take yet waits for it."""
+        if self._link is not None and self._unsent:
             self._flush()
 
     def _flush(self) -> None:

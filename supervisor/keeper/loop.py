@@ -81,6 +81,7 @@ class Keeper:
                 self._agent.start()
             if self.draining:
                 self._go_on_draining(now)
+            self._agent.flush()
         self._looks.close()
         self._tracking.close()
         if self._settings.socket_path is not None:

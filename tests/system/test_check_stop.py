@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -85,9 +87,11 @@ def check(place: str, tmp_path: Path) -> Check:
 
 @pytest.fixture
 def port() -> int:
-    """One that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """One that is free, and below those that the kernel gives to connections."""
+    while True:
+        free: int = 20000 + secrets.randbelow(10000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", free)):
+            return free
 
 
 # verdicts
