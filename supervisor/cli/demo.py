@@ -11,11 +11,14 @@ from .client import Client
 from .group import Command
 from .output import print_value
 from .private import private_agent
+from .report_text import write_report
+from .sheet import page_of_stdout, print_lines
 from .stop import follow
 
 HELP = """Show a stop: three containers, of which one is graceful, one ignores SIGTERM, one leaves a child behind.
 
-A private agent is started in a temporary directory, runs the task, stops it, prints its record, and is ended.
+A private agent is started in a temporary directory, runs the task, stops it, prints its record and the report of the
+stop, and is ended.
 Needs no root and no configuration, and touches nothing else on this host.
 """
 
@@ -83,6 +86,8 @@ def _show(client: Client, pid: int) -> None:
     record = follow(client, None, reply["task"], asked_at)
     _say("The record:")
     print_value({"task": record})
+    _say(f"supervisor stop-report {task['taskArn'].rpartition('/')[2]}")
+    print_lines(write_report(client.look("GetStopReport", "/v1/report", task=task["taskArn"]), page_of_stdout()))
     left = [line for line in procinfo.tree(pid) if "sh -c" in line]
     _say("Left behind: " + (", ".join(left) or "nothing."))
 
