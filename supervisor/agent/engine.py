@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from supervisor import lifecycle, recovery, wire
 from supervisor.agent.draft import Draft
-from supervisor.agent.events import entries, moment, narrate, translate
+from supervisor.agent.events import entries, moment, narrate, narrate_hook, translate
 from supervisor.agent.spawning import spawn_request
 from supervisor.agent.timetable import Timetable
 from supervisor.clock import Clock
@@ -233,6 +233,9 @@ class Engine:
             return
         if (kept := moment(task, container, event)) is not None:
             part.kept.append(kept)
+        if isinstance(event, wire.HookEnded):
+            level, name, facts = narrate_hook(task, container, event)
+            getattr(_log, level)(name, **facts)
         if (translated := translate(event, container)) is not None:
             part.follow(task, translated, self._clock.wall())
 

@@ -109,6 +109,13 @@ def narrate(before: Task | None, after: Task) -> Iterator[tuple[str, str, dict[s
         yield "info", "task_stopped", {**facts, "stop_code": after.stop_code, "exit_codes": codes}
 
 
+def narrate_hook(task: Task, container: Container, event: wire.HookEnded) -> tuple[str, str, dict[str, Any]]:
+    """The end of a pre-stop command for the log, as `narrate` tells it."""
+    code = ExitStatus(event.code, event.signal).exit_code
+    facts = {"task": task.task_id, "family": task.family, "container": container.name, "exit_code": code}
+    return "info" if code == 0 else "warning", "hook_ended", facts | ({"detail": event.detail} if event.detail else {})
+
+
 def _narrate_container(old: Container | None, new: Container, facts: dict[str, Any]) -> Iterator[Any]:
     if new.identity is not None and (old is None or old.identity != new.identity):
         yield "info", "container_started", {**facts, "pid": new.identity.pid, "run": new.run_number}

@@ -41,6 +41,10 @@ FACTS_MOST = 200_000
 _CHUNK = 8192
 """Bytes taken in a turn of the loop: a few microseconds."""
 _NICENESS = 10
+_MANY = 16
+_OWNING_TAKES = 0.03
+"""For so many runs, and if nothing is due within these seconds, the pages shared by the fork are copied before the kills
+are due; the faults would otherwise come in the middle of them."""
 _PATIENCE = 0.1
 """Seconds that the end of the keeper waits for what it has killed to be gone."""
 
@@ -134,7 +138,10 @@ class Looks:
         now = time.monotonic()
         if (at := self._due.next_at()) is not None and at <= now:
             if is_quiet(process.FORK_TAKES):
-                self._begin([self._runs[run_id] for run_id in self._due.take(now + GATHER)], now)
+                runs = [self._runs[run_id] for run_id in self._due.take(now + GATHER)]
+                self._begin(runs, now)
+                if len(runs) >= _MANY and is_quiet(_OWNING_TAKES):
+                    process.own_memory()
             else:
                 self._put_off = True
         for run_id in self._to_list.take(now):
