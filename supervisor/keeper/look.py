@@ -43,8 +43,8 @@ _CHUNK = 8192
 _NICENESS = 10
 _MANY = 16
 _OWNING_TAKES = 0.03
-"""For so many runs, and if nothing is due within these seconds, the pages shared by the fork are copied before the kills
-are due; the faults would otherwise come in the middle of them."""
+"""For so many runs, and if nothing is due within these seconds, the pages that the fork shares are copied at once: the
+faults would otherwise come in the middle of the kills."""
 _PATIENCE = 0.1
 """Seconds that the end of the keeper waits for what it has killed to be gone."""
 

@@ -15,6 +15,7 @@ from supervisor.posix import proc
 from tests.process import observed
 from tests.process.conftest import StartKeeper, whatever_the_tracking
 from tests.process.harness import AMPLE, SOON, WINDOW, Keeper
+from tests.process.tracer import PTRACE_O_TRACEEXIT, traced
 
 pytestmark = pytest.mark.process
 
@@ -119,10 +120,11 @@ def test_a_look_that_hangs_makes_nothing_late_and_is_not_waited_for(start_keeper
     observed.until(lambda: not looks(keeper), "the end of the look")
 
 
-def test_a_look_that_cannot_be_killed_is_nobody_s_process_and_keeps_nobody(start_keeper: StartKeeper) -> None:
-    """As one in uninterruptible I/O would be: it is held by its tracer."""
-    from tests.process.tracer import PTRACE_O_TRACEEXIT, traced
-
+@pytest.mark.parametrize("options", [PTRACE_O_TRACEEXIT, 0], ids=["stuck", "zombie"])
+def test_a_look_that_cannot_be_killed_is_nobody_s_process_and_keeps_nobody(
+    start_keeper: StartKeeper, options: int
+) -> None:
+    """As one in uninterruptible I/O would be: its tracer holds it, before its death or after."""
     keeper = start_keeper(command=[sys.executable, "-P", "-c", HANGING])
     run, main = keeper.begin("leaves_child.py", "stubborn", "asked", timeout=1.0)
     child = keeper.hear("child")
@@ -130,7 +132,7 @@ def test_a_look_that_cannot_be_killed_is_nobody_s_process_and_keeps_nobody(start
     keeper.until(lambda: main.died_at, "the death of the main process")
     observed.until(lambda: looks(keeper) not in ([], [child.pid]), "a look")
     (look,) = (pid for pid in looks(keeper) if pid != child.pid)
-    with traced(look, PTRACE_O_TRACEEXIT):
+    with traced(look, options):
         died_at = keeper.until(lambda: child.died_at, "the death of the child")
         assert asked_at + 1.0 <= died_at < asked_at + 1.0 + SOON
         keeper.wait(wire.Emptied, run)
