@@ -14,11 +14,12 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from supervisor import lifecycle, recovery, wire
 from supervisor.agent.draft import Draft
 from supervisor.agent.events import entries, moment, narrate, narrate_hook, translate
+from supervisor.agent.inbox import Change, Happening
 from supervisor.agent.spawning import spawn_request
 from supervisor.agent.timetable import Timetable
 from supervisor.clock import Clock
@@ -33,27 +34,6 @@ _STORE_RETRY = 1.0
 """Seconds until events that could not be stored are tried again."""
 
 _log = get_logger("agent")
-
-
-class _Change:
-    """A request to the writer, and where its answer goes."""
-
-    def __init__(self, change: Callable[[Draft], Any], answer: asyncio.Future[Any]) -> None:
-        self.change = change
-        self.answer = answer
-        self.result: Any = None
-
-    def fail(self, error: Exception) -> None:
-        """The answer is an error. Nobody may be waiting for it any more."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-class _Happening(NamedTuple):
-    """What time has brought, or what was found out here: nobody waits for an answer."""
-
-    task_id: str
-    event: lifecycle.Event
 
 
 class Engine:
@@ -73,7 +53,7 @@ class Engine:
         self._environ = environ or (lambda *_: {})
         self._live: dict[str, Task] = {}
         self._by_run: dict[str, str] = {}
-        self._inbox: deque[_Change | _Happening | wire.Event] = deque()
+        self._inbox: deque[Change | Happening | wire.Event] = deque()
         self._arrived = asyncio.Event()
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._followers: set[asyncio.Event] = set()
@@ -93,14 +73,14 @@ class Engine:
     async def submit(self, change: Callable[[Draft], T]) -> T:
         """Have a change made. What it returns comes back after the commit; what it raises, at once."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(_Change(change, answer))
+        self._put(Change(change, answer))
         return await answer
 
     def happen(self, event: lifecycle.OfRun) -> None:
         """Something was found out about a run; nothing where no task has that run any more."""
         task_id = self._by_run.get(event.run_id)
         if task_id is not None:
-            self._put(_Happening(task_id, event))
+            self._put(Happening(task_id, event))
 
     def take(self, event: wire.Event) -> None:
         """An event of the keeper; it is forgotten there once it is stored here."""
@@ -170,7 +150,7 @@ class Engine:
                     self._refuse(batch, exc)
                     await asyncio.sleep(_STORE_RETRY)
 
-    def _put(self, item: _Change | _Happening | wire.Event) -> None:
+    def _put(self, item: Change | Happening | wire.Event) -> None:
         self._inbox.append(item)
         self._arrived.set()
 
@@ -180,24 +160,24 @@ class Engine:
             async with asyncio.timeout(self._time_left()):
                 await self._arrived.wait()
         self._arrived.clear()
-        self._inbox.extend(itertools.starmap(_Happening, self._timetable.take_due(self._clock.monotonic())))
+        self._inbox.extend(itertools.starmap(Happening, self._timetable.take_due(self._clock.monotonic())))
 
     def _time_left(self) -> float | None:
         """Seconds until something is due, None if nothing is."""
         due_at = self._timetable.next_at()
         return None if due_at is None else max(due_at - self._clock.monotonic(), 0.0)
 
-    async def _make(self, batch: list[_Change | _Happening | wire.Event]) -> None:
+    async def _make(self, batch: list[Change | Happening | wire.Event]) -> None:
         draft = Draft(self, self._clock.monotonic())
-        made: list[_Change] = []
+        made: list[Change] = []
         forget = 0
         for number, item in enumerate(batch, 1):
             part = Draft(draft, draft.clock)
             try:
-                if isinstance(item, _Change):
+                if isinstance(item, Change):
                     item.result = item.change(part)
                     made.append(item)
-                elif isinstance(item, _Happening):
+                elif isinstance(item, Happening):
                     self._let_happen(part, item)
                 else:
                     forget = item.seq
@@ -239,24 +219,24 @@ class Engine:
         if (translated := translate(event, container)) is not None:
             part.follow(task, translated, self._clock.wall())
 
-    def _let_happen(self, part: Draft, item: _Happening) -> None:
+    def _let_happen(self, part: Draft, item: Happening) -> None:
         task = part.task(item.task_id)
         if task is not None:
             part.follow(task, item.event, self._clock.wall())
 
-    def _report(self, item: _Change | _Happening | wire.Event, error: Exception) -> None:
-        if isinstance(item, _Change):
+    def _report(self, item: Change | Happening | wire.Event, error: Exception) -> None:
+        if isinstance(item, Change):
             item.fail(error)
         elif isinstance(error, IllegalTransition):
             _log.error("event_refused", refused=repr(item), error=str(error))
 
-    def _refuse(self, batch: list[_Change | _Happening | wire.Event], error: StoreError) -> None:
+    def _refuse(self, batch: list[Change | Happening | wire.Event], error: StoreError) -> None:
         """Nothing was stored: requests hear of it, events stay, for the next commit."""
         _log.error("store_failed", error=str(error))
         for item in batch:
-            if isinstance(item, _Change):
+            if isinstance(item, Change):
                 item.fail(error)
-        self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, _Change))  # what was due, too
+        self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, Change))  # what was due, too
 
     async def _commit(self, draft: Draft) -> None:
         # Whatever can fail comes before the save: an effect of what is stored must not be lost.

@@ -19,13 +19,13 @@ from typing import Any
 from supervisor import wire
 from supervisor.keeper import verbs
 from supervisor.keeper.agent_process import AgentProcess
+from supervisor.keeper.cgroup_tracking import choose
 from supervisor.keeper.child import Birth
 from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.run import Runs
 from supervisor.keeper.settings import Settings
-from supervisor.keeper.tracking import choose
 from supervisor.posix import proc, process, service
 
 _DRAIN_PATIENCE = 2.0

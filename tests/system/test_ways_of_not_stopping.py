@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from supervisor.posix import cgroup, proc
-from tests.machine import WORKLOADS
+from tests.machine import WORKLOADS, cannot_test
 from tests.process import observed
 from tests.system.conftest import StartDaemon
 from tests.system.daemon import AMPLE, MS, SOON, Daemon, Json
@@ -222,7 +222,7 @@ def corpus(tracked: Daemon, compiled: Callable[[str], str], group: str | None) -
 @pytest.mark.parametrize("name", WAYS)
 def test_a_way_of_stopping_or_not(corpus: Corpus, name: str) -> None:
     if name not in corpus.records:
-        pytest.skip("there is no cgroup v2 in which groups can be made")
+        cannot_test("there is no cgroup v2 in which groups can be made")
     way, task = WAYS[name], corpus.records[name]
     unasked = "EssentialContainerExited" if name in UNASKED else "TaskFailedToStart"
     assert task["stopCode"] == ("UserInitiated" if name in ASKED | STORMS else unasked)

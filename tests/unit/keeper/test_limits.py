@@ -10,8 +10,8 @@ import pytest
 
 from supervisor import wire
 from supervisor.keeper import limits, verbs
+from supervisor.keeper.cgroup_tracking import CgroupTracking
 from supervisor.keeper.limits import LEAF, Place
-from supervisor.keeper.tracking import CgroupTracking
 from tests.unit.keeper.samples import FakeHost, FakeRun
 
 RUN, TASK = "a" * 32, "b" * 32

@@ -1,0 +1,169 @@
+"""Which processes belong to a run, without cgroups.
+
+The keeper is a child subreaper, so every process of a run is at all times below one of the keeper's own children: the
+main process, or an orphan that the keeper inherited. An orphan is told by three marks that it had from its main
+process: an RLIMIT_LOCKS with the run's number (kept over fork, setsid and exec, meaningless to the kernel),
+``SUPERVISOR_CONTAINER_ID`` in its environment, its session.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Collection, Iterable
+
+from supervisor.keeper.child import MARKER
+from supervisor.keeper.tracking import Tracked
+from supervisor.posix import proc, process
+from supervisor.wire import Spawn
+
+Process = tuple[int, int]
+"""pid and start time."""
+
+_ROUNDS = 32
+"""Looks at the processes until no new one turns up; a fork storm faster than that meets the next pass."""
+
+_NOT_TOLD = "?"
+"""In the place of a run's id: the orphan may be anybody's."""
+
+
+class DescentTracking:
+    """Runs by descent from the keeper, orphans by their marks."""
+
+    name = "descent"
+    limits = "recorded only: without cgroups nothing can be limited"
+
+    def __init__(self, own_pids: Callable[[], Collection[int]]) -> None:
+        self._own_pids = own_pids
+        self._keeper = os.getpid()
+        self._runs: dict[str, Tracked] = {}
+        self._tags: dict[int, str] = {}
+        self._orphans: dict[Process, str | None] = {}
+
+    def prepare(self, run: str, task: str) -> None:
+        return
+
+    def limit(self, spec: Spawn) -> None:
+        return
+
+    def oom_kills(self, run: Tracked) -> int:
+        return 0
+
+    def birth_group(self, run: str, task: str) -> str | None:
+        return None
+
+    def births_tag(self, run: str) -> int | None:
+        return _tag(run)
+
+    def watch(self, run: Tracked) -> int | None:
+        self._runs[run.id] = run
+        self._tags[_tag(run.id)] = run.id
+        return None  # the top of what is left is always our own child: SIGCHLD tells
+
+    def release(self, run: str, task: str) -> None:
+        self._runs.pop(run, None)
+        self._tags.pop(_tag(run), None)
+
+    def close(self) -> None:
+        return
+
+    def thaw(self, run: Tracked) -> None:
+        return
+
+    def empty(self, runs: Collection[Tracked]) -> list[Tracked]:
+        # Whatever lives of a run whose main process is over lives below a child of ours, and a dead child has nobody
+        # below it: our own children are all that must be looked at. Only we take from their list, and who is given to
+        # us meanwhile comes at its end; a zombie counts until it is reaped, and its SIGCHLD brings the next look.
+        owners = set(self._orphans_now().values())
+        return [] if _NOT_TOLD in owners else [run for run in runs if run.id not in owners]
+
+    def _orphans_now(self) -> dict[Process, str | None]:
+        """The keeper's children beside main processes and its own, each with the run that it comes from."""
+        mains = {run.pid: run for run in self._runs.values()}
+        orphans: dict[Process, str | None] = {}
+        own = {*self._own_pids(), os.getpid()}  # our own pid, where it is a child of ours that asks
+        for pid in proc.children_of(self._keeper):
+            if pid in mains or pid in own or (stat := proc.read_stat(pid)) is None:
+                continue
+            key = (pid, stat.start_time)
+            owner = self._orphans.get(key) or self._owner(stat, mains)
+            # Of a process that has just died its environment does not tell any more whose it was.
+            orphans[key] = _NOT_TOLD if owner is None and stat.state == "Z" else owner
+        self._orphans = orphans
+        return orphans
+
+    def with_orphans(self, runs: Collection[Tracked]) -> list[Tracked]:
+        """Of these runs, those that processes among our own children come from."""
+        owners = set(self._orphans_now().values())
+        return [run for run in runs if run.id in owners]
+
+    def signal(self, run: Tracked, signum: int, but: Collection[int] = ()) -> list[int]:
+        reached = self._until_no_new([run], (signum, signal.SIGCONT), but)
+        return [pid for pid, _ in reached[run.id]]
+
+    def members(self, runs: Collection[Tracked]) -> dict[str, list[int]]:
+        members = self._members()
+        pids = {run.id: sorted(pid for pid, _ in members[run.id]) for run in runs}
+        return {run.id: sorted(pids[run.id], key=lambda pid, main=run.pid: pid != main) for run in runs}  # type: ignore[misc]
+
+    def foresee(self, run: Tracked) -> None:
+        return  # who is told is whom it finds, and has to find, at the kill itself
+
+    def kill(self, runs: Collection[Tracked]) -> None:
+        for run in runs:
+            process.kill_group(run.pid)  # also a chain of forks too short-lived to be met one by one
+
+    def kill_rest(self, runs: Collection[Tracked], between: Callable[[], None]) -> dict[str, list[int]]:
+        stopped = self._until_no_new(runs, (signal.SIGSTOP,))
+        for members in stopped.values():
+            for pid, start_time in members:
+                process.send_identified(pid, start_time, signal.SIGKILL)
+            between()
+        return {run: [pid for pid, _ in members] for run, members in stopped.items()}
+
+    def _until_no_new(
+        self, runs: Collection[Tracked], signums: Iterable[int], but: Collection[int] = ()
+    ) -> dict[str, set[Process]]:
+        reached: dict[str, set[Process]] = {run.id: set() for run in runs}
+        for _ in range(_ROUNDS):
+            members = self._members()
+            new = {run: {one for one in members[run] - seen if one[0] not in but} for run, seen in reached.items()}
+            if not any(new.values()):
+                break
+            for run, some in new.items():
+                reached[run] |= some
+                for pid, start_time in some:
+                    process.send_identified(pid, start_time, *signums)
+        return reached
+
+    def _members(self) -> dict[str, set[Process]]:
+        """The living processes of every run: our children and what is below them, whatever else the host runs."""
+        members: dict[str, set[Process]] = {run: set() for run in self._runs}
+        orphans = self._orphans_now()
+        roots = [((run.pid, run.start_time), run.id, run.over) for run in self._runs.values()]
+        roots += [(key, owner, False) for key, owner in orphans.items() if owner in members]
+        for root, owner, over in roots:
+            if over:
+                continue
+            tree = [root]
+            while tree:
+                one = tree.pop()
+                if one in members[owner]:
+                    continue
+                members[owner].add(one)
+                below = map(proc.read_stat, proc.children_of(one[0]))
+                tree += [(stat.pid, stat.start_time) for stat in below if stat is not None]
+        return members
+
+    def _owner(self, orphan: proc.Stat, mains: dict[int, Tracked]) -> str | None:
+        """The run that an orphan comes from. A session is safe to go by: the zombie of the main process pins it."""
+        tag = proc.read_file_locks_limit(orphan.pid)
+        if tag in self._tags:
+            return self._tags[tag]
+        if orphan.session in mains:
+            return mains[orphan.session].id
+        return proc.read_environ(orphan.pid).get(MARKER.encode(), b"").decode(errors="replace") or None
+
+
+def _tag(run: str) -> int:
+    return int(2**48 + int(run[:12], 16))
