@@ -405,7 +405,7 @@ class Moment(Record, frozen=True, kw_only=True):
     clock: float
     """The same instant on the monotonic clock: differences of these are true also if the wall clock stepped."""
     kind: str
-    """Name of the frame: Signalled, Hastened, HookEnded, Exited, Looked, Emptied."""
+    """Name of the frame: HookStarted, HookEnded, Signalled, Hastened, Looked, Exited, Emptied."""
     facts: dict[str, Any] = {}
     """The frame's other members; of Looked, ``facts`` is the list of what was seen, a dict for each process."""
 

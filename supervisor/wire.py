@@ -143,7 +143,18 @@ class Signalled(NamedTuple):
 
 
 class Hastened(NamedTuple):
-    """The deadline of a stop that was signalled was brought forward, by a second stop or by a drain."""
+    """The deadline of a stop under way was brought forward, by a second stop or by a drain."""
+
+    seq: int
+    at: float
+    run: str
+    deadline: float
+    window: float
+    clock: float = 0.0
+
+
+class HookStarted(NamedTuple):
+    """A stop begins with the pre-stop command of the run: from now on its window runs."""
 
     seq: int
     at: float
@@ -214,7 +225,7 @@ class Draining(NamedTuple):
 
 
 Request = Hello | Spawn | Stop | List | Forget
-RunEvent = Spawned | SpawnFailed | Signalled | Hastened | HookEnded | Looked | Exited | Emptied
+RunEvent = Spawned | SpawnFailed | Signalled | Hastened | HookStarted | HookEnded | Looked | Exited | Emptied
 Event = RunEvent | Draining
 Message = Request | Event | Listed
 
@@ -236,6 +247,7 @@ _TO_AGENT: dict[int, tuple[type[Any], int]] = {
     72: (Hastened, _KIB),
     73: (HookEnded, 16 * _KIB),
     74: (Looked, 512 * _KIB),
+    75: (HookStarted, _KIB),
 }
 _NUMBERS = {message: number for table in (_TO_KEEPER, _TO_AGENT) for number, (message, _) in table.items()}
 _SCHEMAS = {message: typing.get_type_hints(message) for message in _NUMBERS}

@@ -18,7 +18,7 @@ _STUCK_AFTER = 1.0
 """Seconds from the first SIGKILL after which what is left is looked at: most deaths take a millisecond."""
 
 
-_KEPT = (wire.Signalled, wire.Hastened, wire.HookEnded, wire.Looked, wire.Exited, wire.Emptied)
+_KEPT = (*(wire.HookStarted, wire.HookEnded, wire.Signalled, wire.Hastened, wire.Looked, wire.Exited, wire.Emptied),)
 """What stop reports are made of."""
 
 
@@ -32,7 +32,7 @@ def translate(event: wire.RunEvent, container: Container) -> lifecycle.RunEvent 
             return lifecycle.SpawnFailed(run, at, _spawn_reason(event), clock=clock)
         case wire.Signalled(signum=signum, deadline=deadline, window=window):
             return lifecycle.Signalled(run, at, signum, deadline, _left(event, container), window, clock=clock)
-        case wire.Hastened(deadline=deadline, window=window):
+        case wire.Hastened(deadline=deadline, window=window) | wire.HookStarted(deadline=deadline, window=window):
             return lifecycle.Hastened(run, at, deadline, window, clock=clock)
         case wire.Looked():
             return lifecycle.Looked(run, at, _finding(event, container), clock=clock)

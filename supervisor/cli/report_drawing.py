@@ -10,6 +10,7 @@ from .sheet import Line, Page, wrapped
 
 MARKS = {
     "signalled": ("S", "signal"),
+    "hook-started": ("P", "pre-stop hook"),
     "hook-ended": ("H", "hook ended"),
     "exited": ("E", "exit"),
     "looked": ("L", "look"),

@@ -295,7 +295,7 @@ class Runs:
             return
         self._looks.expect(run)
         self._helpers.end_beside(run)
-        if before.signalled is not None:
+        if before.signalled is not None or before.hooking:  # the agent knows of the deadline that was
             self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)
 
     def follow(self, run: Run, step: stopping.Step) -> None:
@@ -304,6 +304,7 @@ class Runs:
         self.set_plan(run, plan)
         for order in orders:
             if isinstance(order, stopping.Hook):
+                self._emit(wire.HookStarted, run=run.id, deadline=plan.deadline, window=plan.length)
                 self._helpers.ask_hook(run)
                 continue
             assert isinstance(order, stopping.Signal), "kills are given by the clock alone"

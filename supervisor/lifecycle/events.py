@@ -67,7 +67,10 @@ class Signalled(RunEvent, frozen=True):
 
 
 class Hastened(RunEvent, frozen=True):
-    """The deadline was brought forward; ``window``: seconds from the stop signal to the new one."""
+    """The deadline was brought forward, or told first where a pre-stop command comes before the signal.
+
+    ``window``: seconds from the beginning of the stop to the deadline.
+    """
 
     deadline: float
     window: float

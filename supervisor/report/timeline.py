@@ -129,6 +129,10 @@ def _hastened(moment: Moment, life: Life) -> Entry:
     return {"text": f"deadline brought forward{to}", "deadline": deadline}
 
 
+def _hook_started(moment: Moment, life: Life) -> Entry:
+    return {"text": "pre-stop hook started", "deadline": _deadline(moment, life)}
+
+
 def _hook_ended(moment: Moment, _: Life) -> Entry:
     ended, detail = exit_of(moment), moment.facts.get("detail") or ""
     text = "could not be started" if ended.exit_code is None else end_of(ended)
@@ -153,6 +157,7 @@ def _emptied(_: Moment, __: Life) -> Entry:
 _TELL = {
     "Signalled": ("signalled", _signalled),
     "Hastened": ("hastened", _hastened),
+    "HookStarted": ("hook-started", _hook_started),
     "HookEnded": ("hook-ended", _hook_ended),
     "Exited": ("exited", _exited),
     "Looked": ("looked", _looked),

@@ -37,7 +37,7 @@ def test_the_command_runs_before_the_signal_as_the_container_does(keeper: Keeper
     keeper.stop(spec.run)
     hook = keeper.hear("hook")
     keeper.wait(wire.Emptied, spec.run)
-    assert kinds(keeper, spec.run) == ["Spawned", "HookEnded", "Signalled", "Exited", "Emptied"]
+    assert kinds(keeper, spec.run) == ["Spawned", "HookStarted", "HookEnded", "Signalled", "Exited", "Emptied"]
     ended = keeper.wait(wire.HookEnded, spec.run)
     assert (ended.code, ended.signal, ended.detail) == (4, None, "")
     assert keeper.wait(wire.Exited, spec.run).code == 7
@@ -61,7 +61,8 @@ def test_a_command_that_hangs_is_killed_with_its_children_at_its_share_and_no_ki
     died_at = keeper.until(lambda: main.died_at, "the death of the main process")
     assert asked_at + 0.8 <= died_at < asked_at + 0.8 + SOON
     keeper.wait(wire.Emptied, run)
-    ended = keeper.wait(wire.HookEnded, run)
+    begun, ended = keeper.wait(wire.HookStarted, run), keeper.wait(wire.HookEnded, run)
+    assert (begun.deadline, begun.window) == (signalled.deadline, signalled.window)
     assert (ended.code, ended.signal, ended.detail) == (None, signal.SIGKILL, "its time was over")
     assert keeper.signals(run) == [TERM_MAIN, KILL_GROUP]
 
@@ -84,7 +85,7 @@ def test_a_command_that_cannot_start_delays_nothing(keeper: Keeper) -> None:
     ended = keeper.wait(wire.HookEnded, run)
     assert (ended.code, ended.signal) == (None, None)
     assert ended.detail.startswith("exec: ")
-    assert kinds(keeper, run) == ["Spawned", "HookEnded", "Signalled", "Exited", "Emptied"]
+    assert kinds(keeper, run) == ["Spawned", "HookStarted", "HookEnded", "Signalled", "Exited", "Emptied"]
 
 
 @whatever_the_tracking
@@ -121,7 +122,7 @@ def test_if_the_main_process_exits_meanwhile_who_is_left_is_signalled_at_once(ke
     assert keeper.listed().runs == [run]
     hook.signal(signal.SIGKILL)
     keeper.wait(wire.Emptied, run)
-    assert kinds(keeper, run) == ["Spawned", "Exited", "Signalled", "HookEnded", "Emptied"]
+    assert kinds(keeper, run) == ["Spawned", "HookStarted", "Exited", "Signalled", "HookEnded", "Emptied"]
     assert keeper.signals(run) == [TERM_GROUP]
 
 
@@ -171,5 +172,7 @@ def test_without_an_agent_and_in_a_drain_by_the_keeper_alone(start_keeper: Start
     observed.until(lambda: not main.alive, "the end of the main process")
     keeper.greet()
     keeper.wait(wire.Emptied, run)
-    assert [kind for kind in kinds(keeper, run) if kind != "Spawned"] == ["HookEnded", "Signalled", "Exited", "Emptied"]
+    assert [kind for kind in kinds(keeper, run) if kind != "Spawned"] == [
+        *("HookStarted", "HookEnded", "Signalled", "Exited", "Emptied")
+    ]
     assert keeper.wait(wire.Exited, run).code == 7

@@ -208,6 +208,7 @@ LIVES: dict[str, tuple[Container, list[Moment], str, list[tuple[float, str, str]
     "a hook, a second signal, less time": (
         over(ExitStatus(code=0)),
         [
+            moment("HookStarted", 498.5, deadline=528.5, window=30.0),
             hook(499.0, 1),
             SIGNAL,
             sent(502, int(signal.SIGINT), MAIN),
@@ -217,6 +218,7 @@ LIVES: dict[str, tuple[Container, list[Moment], str, list[tuple[float, str, str]
         ],
         "graceful",
         [
+            (-1.5, "hook-started", "pre-stop hook started"),
             (-1.0, "hook-ended", "pre-stop hook exited 1"),
             TO_MAIN,
             (2.0, "signalled", "SIGINT to the main process, 4711"),

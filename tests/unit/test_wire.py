@@ -96,6 +96,7 @@ EXAMPLES: dict[type[Any], Any] = {
     wire.SpawnFailed: wire.SpawnFailed(1, 2.5, "r", "exec", 2, "no such file"),
     wire.Signalled: wire.Signalled(1, 2.5, "r", 9, "group", 30.5, [42, 43], 30.0),
     wire.Hastened: wire.Hastened(1, 2.5, "r", 30.5, 30.0),
+    wire.HookStarted: wire.HookStarted(1, 2.5, "r", 30.5, 30.0, 7.25),
     wire.HookEnded: wire.HookEnded(1, 2.5, "r", None, None, "exec: no such file", 7.25),
     wire.Looked: wire.Looked(1, 2.5, "r", 30.25, [15, 2], '[{"pid":42}]', 30.5),
     wire.Exited: wire.Exited(1, 2.5, "r", 0, None),
@@ -191,7 +192,7 @@ def test_too_much_is_not_sent() -> None:
         wire.encode(wire.Stop("r" * 1024, None))
 
 
-@pytest.mark.parametrize("number", [0, 6, 64, 75, 255])
+@pytest.mark.parametrize("number", [0, 6, 64, 76, 255])
 @pytest.mark.parametrize("make", [Decoder.at_keeper, Decoder.at_agent])
 def test_an_unknown_verb(make: Any, number: int) -> None:
     decoder = make()
