@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +29,13 @@ def test_demo_shows_three_ways_to_end_and_cleans_up(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "-I -m supervisor.keeper" in done.stdout
-    record = json.loads(done.stdout.partition("==> The record:")[2].partition("==> Left behind:")[0])["task"]
+    told, _, report = done.stdout.partition("==> The record:")[2].partition("==> supervisor stop-report")
+    record = json.loads(told)["task"]
     ends = {one["name"]: (one["exitCode"], "reason" in one) for one in record["containers"]}
     assert ends == {"graceful": (0, False), "stubborn": (137, True), "parent": (0, True)}
     assert record["stoppedReason"] == "end of the demo"
     assert "graceful: exited 0 after" in done.stderr
     assert "stubborn: killed after 3." in done.stderr
+    assert re.search(r"\nstubborn: killed 3\.\d s after SIGTERM: \d+ \(sh\) ignores SIGTERM", report)
     assert done.stdout.rstrip().endswith("Left behind: nothing.")
     assert not list(tmp_path.iterdir()), "the private agent's directory is gone"
