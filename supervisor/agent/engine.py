@@ -141,7 +141,7 @@ class Engine:
         """Make changes until cancelled."""
         while True:
             await self._wait()
-            while self._inbox:
+            while self._gather():
                 batch = list(self._inbox)
                 self._inbox.clear()
                 try:
@@ -155,12 +155,16 @@ class Engine:
         self._arrived.set()
 
     async def _wait(self) -> None:
-        """Until something has arrived, or is due: that is in the inbox then."""
+        """Until something has arrived, or is due."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._time_left()):
                 await self._arrived.wait()
         self._arrived.clear()
+
+    def _gather(self) -> bool:
+        """Have what is due in the inbox too, also where requests never end; whether there is anything in it."""
         self._inbox.extend(itertools.starmap(Happening, self._timetable.take_due(self._clock.monotonic())))
+        return bool(self._inbox)
 
     def _time_left(self) -> float | None:
         """Seconds until something is due, None if nothing is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from supervisor import wire
@@ -60,6 +61,28 @@ def test_a_new_agent_keeps_to_the_instant_of_a_restart(tell: Tell) -> None:
         assert spawn.run == run_id_of(task.task_id, "main", 2)
 
     tell(first, second)
+
+
+def test_requests_without_end_hold_up_nothing_that_is_due(tell: Tell) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.register(restartPolicy=POLICY, dockerLabels={"supervisor.restart-backoff": "1000:2000"})
+        (arn,) = await desk.run()
+        await _end_run(desk, arn, 1, 10.0)
+        before: list[int] = []
+
+        async def ask_again_and_again(family: str) -> None:
+            for number in range(20):
+                if sum(isinstance(request, wire.Spawn) for request in desk.sent) > 1:
+                    before.append(number)
+                    return
+                await desk.register(family)
+                if (family, number) == ("family-0", 2):
+                    desk.clock.advance(2000.0)
+
+        await asyncio.gather(*(ask_again_and_again(f"family-{number}") for number in range(4)))
+        assert len(before) == 4
+
+    tell(story)
 
 
 def waiting(short_runs: int = 0, **members: Any) -> Task:
