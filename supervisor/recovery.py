@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from supervisor.lifecycle import Created, Effect, Event, Keep, Lost, Spawn, Stop, order, step
+import msgspec
+
+from supervisor.lifecycle import Created, Effect, Event, Keep, Lost, Spawn, Stop, order, restarts, step
 from supervisor.model import Container, DesiredStatus, LastStatus, Task
 
 LOST = "Exit code unknown: the keeper that had started the process ended, and nobody has held it since"
@@ -23,6 +25,7 @@ def recover(task: Task, held: AbstractSet[str], now: float, clock: float = 0.0) 
     First come the events, for a run that is lost may stop the task; only then is it known what to ask the keeper for,
     and what the events themselves would have asked for is a part of that.
     """
+    task = msgspec.structs.replace(task, containers=tuple(_on_this_clock(one, clock) for one in task.containers))
     events: list[Event] = [
         Lost(run_id, now, LOST if container.exit is None else LEFT_LOST, clock=clock)
         for container, run_id in _started(task)
@@ -42,6 +45,16 @@ def recover(task: Task, held: AbstractSet[str], now: float, clock: float = 0.0) 
             kept += [effect for effect in effects if isinstance(effect, Keep)]
     # all that are left are held, and asked again; the others are over now, or wait for their turn
     return task, kept + _stops(task, clock)
+
+
+def _on_this_clock(container: Container, clock: float) -> Container:
+    """No wait is longer than if it began now: the monotonic clock begins anew with each boot of the host."""
+    restart_deadline, start_deadline = container.restart_deadline, container.start_deadline
+    if restart_deadline is not None:
+        restart_deadline = min(restart_deadline, clock + restarts.pause(container))
+    if start_deadline is not None and container.start_timeout is not None:
+        start_deadline = min(start_deadline, clock + container.start_timeout)
+    return msgspec.structs.replace(container, restart_deadline=restart_deadline, start_deadline=start_deadline)
 
 
 def _stops(task: Task, clock: float) -> list[Effect]:

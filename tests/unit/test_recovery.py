@@ -9,8 +9,8 @@ from collections.abc import Set as AbstractSet
 import pytest
 from hypothesis import given
 
-from supervisor.lifecycle import ESSENTIAL_EXITED, Effect, Spawn, Stop
-from supervisor.model import DesiredStatus, ExitStatus, LastStatus, StopCode, Task
+from supervisor.lifecycle import ESSENTIAL_EXITED, Effect, Emptied, Exited, Spawn, Spawned, Stop
+from supervisor.model import Backoff, DesiredStatus, ExitStatus, Identity, LastStatus, RestartPolicy, StopCode, Task
 from supervisor.recovery import LEFT_LOST, LOST, NEVER_STARTED, recover
 from tests.lives import (
     CREATED,
@@ -130,6 +130,25 @@ def test_stamps_keep_their_order_when_the_clock_was_set_back() -> None:
     stored, _ = play(task_of(container_of("main")), *LIVES["running"])
     task, _ = recover(stored, frozenset(), 1.0)
     assert task.started_at == task.stopping_at == task.execution_stopped_at == task.stopped_at == 1001
+
+
+def test_a_wait_of_before_a_boot_is_no_longer_than_one_that_begins_now() -> None:
+    """The monotonic clock begins anew: what was a moment is else as long as the host had been up."""
+    policy, up = RestartPolicy(enabled=True), 30 * 86400.0
+    shape = container_of("main", restart_policy=policy, restart_backoff=Backoff(8.0, 100.0), start_timeout=60.0)
+    stored, _ = play(
+        task_of(shape),
+        CREATED,
+        (1001, Spawned(run("main"), 1001, Identity(1, 7), clock=up)),
+        (1002, Exited(run("main"), 1002, ExitStatus(code=1), clock=up + 1)),
+        (1002, Emptied(run("main"), 1002, clock=up + 1)),
+    )
+    (main,) = recover(stored, frozenset(), NOW, 10.0)[0].containers
+    assert main.restart_deadline is not None
+    assert 14.0 <= main.restart_deadline <= 18.0
+    assert main.start_deadline == 70.0
+    for clock in (up + 2, up + 1000):
+        assert recover(stored, frozenset(), NOW, clock)[0] == stored, "the same boot: nothing has changed"
 
 
 @given(tasks(), CHOICES)
