@@ -166,7 +166,7 @@ def end_by(plan: Plan, at: float, now: float) -> Plan:
 
 
 def finished(plan: Plan) -> Plan:
-    """Nobody is left to be signalled or killed."""
+    """Nobody is left to be signalled or killed; the deadline still bounds the pre-stop command."""
     return plan._replace(kill_at=None, hooking=False)
 
 
@@ -195,9 +195,9 @@ def _arm(plan: Plan, now: float) -> Plan:
 
 
 def _hasten(plan: Plan, deadline: float) -> Plan:
-    if plan.kills or plan.kill_at is None or plan.deadline is None or deadline >= plan.deadline:
+    if plan.kills or plan.deadline is None or deadline >= plan.deadline:
         return plan
-    return plan._replace(deadline=deadline, kill_at=deadline)
+    return plan._replace(deadline=deadline, kill_at=None if plan.kill_at is None else deadline)
 
 
 def _begin(plan: Plan, whom: Whom, now: float) -> Step:

@@ -88,7 +88,8 @@ class Helpers:
             self._start_check(self._checks.pop(next(iter(self._checks))))
 
     def _start_hook(self, run: Run) -> None:
-        if run.hook is None or run.plan.hook_until is None or not run.plan.hooking:
+        until = run.plan.hook_until if run.plan.hooking else None
+        if run.hook is None or until is None or until <= time.monotonic():
             self.hook_failed(run, "its time was over before it could be started")
             return
         try:
@@ -98,7 +99,7 @@ class Helpers:
             return
         hook.is_hook = True
         self._host.hold(hook)
-        self.end_by(hook, run.plan.hook_until)
+        self.end_by(hook, until)
 
     def _start_check(self, spec: wire.Spawn) -> None:
         assert spec.beside is not None

@@ -92,10 +92,10 @@ class Runs:
         self._emit(wire.SpawnFailed, run=spec.run, stage=stage, errno=number, detail=detail)
 
     def stop(self, run_id: str, timeout: float | None) -> None:
-        """Begin a stop, or bring its deadline forward. A run that is over already needs none; a helper is killed."""
+        """Begin a stop, or bring its deadline forward, also for a hook that is left alone. A check is killed."""
         self._helpers.withdraw(run_id)
         run = self._runs.get(run_id)
-        if run is None or run.empty or run.is_hook:
+        if run is None or run.is_hook or (run.empty and run.plan.window is None):
             return
         if run.beside is not None:
             self._helpers.end_by(run, time.monotonic())
@@ -293,7 +293,8 @@ class Runs:
         self._due.set(run.id, plan.next_at)
         if plan.deadline == before.deadline:
             return
-        self._looks.expect(run)
+        if plan.kill_at is not None:
+            self._looks.expect(run)
         self._helpers.end_beside(run)
         if before.signalled is not None or before.hooking:  # the agent knows of the deadline that was
             self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)

@@ -151,6 +151,29 @@ def test_a_deadline_brought_forward_cuts_the_command_s_time(keeper: Keeper) -> N
     assert keeper.signals(run) == [KILL_GROUP]
 
 
+def test_a_deadline_brought_forward_ends_a_command_that_alone_is_left(keeper: Keeper) -> None:
+    run, main = keeper.begin("graceful.py", timeout=AMPLE, pre_stop=sh(HANGS))
+    keeper.stop(run)
+    hook = keeper.hear("hook")
+    main.signal(signal.SIGTERM)
+    keeper.wait(wire.Exited, run)
+    keeper.listed()  # what comes now finds nobody else
+    asked_at = keeper.stop(run, 0.0)
+    assert keeper.until(lambda: hook.died_at, "the death of the hook") < asked_at + SOON
+    keeper.wait(wire.Emptied, run)
+    assert keeper.signals(run) == []
+
+
+def test_a_command_whose_time_is_over_before_it_is_started_is_not(keeper: Keeper) -> None:
+    run, _ = keeper.begin("ignores.py", timeout=AMPLE, pre_stop=sh(HANGS))
+    keeper.send(wire.Stop(run, None), wire.Stop(run, 0.0))
+    ended = keeper.wait(wire.HookEnded, run)
+    keeper.wait(wire.Emptied, run)
+    assert (ended.code, ended.signal) == (None, None)
+    assert ended.detail == "its time was over before it could be started"
+    assert keeper.heard("hook") is None
+
+
 def test_there_is_no_command_where_there_is_no_window_or_nobody_to_prepare(keeper: Keeper) -> None:
     at_once, _ = keeper.begin("ignores.py", pre_stop=sh(HANGS))
     keeper.stop(at_once, 0.0)
