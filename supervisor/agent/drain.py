@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from supervisor.agent.draft import Draft
 from supervisor.agent.engine import Engine
 from supervisor.clock import Clock
 from supervisor.lifecycle import StopRequested
 from supervisor.log import get_logger
-from supervisor.model import DesiredStatus, StopCode, Task
+from supervisor.model import StopCode
 
 REASON = "The supervisor is shutting down"
 
 _log = get_logger("agent")
-
-
-def stop_live(draft: Draft, event: StopRequested, now: float, spared: Callable[[Task], bool] = lambda _: False) -> None:
-    """Have every task stopped that is not stopping yet nor spared, each container by its own window."""
-    for task in draft.live().values():
-        if task.desired_status is DesiredStatus.RUNNING and not spared(task):
-            draft.follow(task, event, now)
 
 
 async def drain(engine: Engine, clock: Clock, budget: float | None = None) -> None:
@@ -33,7 +24,9 @@ async def drain(engine: Engine, clock: Clock, budget: float | None = None) -> No
 
     def stop_all(draft: Draft) -> None:
         ids.update(draft.live())
-        stop_live(draft, StopRequested(StopCode.TERMINATION_NOTICE, REASON, budget=budget), clock.wall())
+        event, now = StopRequested(StopCode.TERMINATION_NOTICE, REASON, budget=budget), clock.wall()
+        for task in draft.live().values():  # also those that are stopping: they have to share the budget, too
+            draft.follow(task, event, now)
 
     await engine.submit(stop_all)
     _log.info("tasks_stopping", tasks=len(ids))

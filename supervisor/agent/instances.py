@@ -10,11 +10,10 @@ import msgspec
 from supervisor import __version__, lifecycle, shapes
 from supervisor.agent.caller import Caller
 from supervisor.agent.draft import Draft
-from supervisor.agent.drain import stop_live
 from supervisor.agent.placement import remaining
 from supervisor.agent.world import World, in_cluster
 from supervisor.log import get_logger
-from supervisor.model import ContainerInstance, InstanceStatus, StopCode, Task
+from supervisor.model import ContainerInstance, DesiredStatus, InstanceStatus, StopCode, Task
 from supervisor.shapes import resource_requests as requests
 
 DRAINED = "The container instance is draining"
@@ -63,7 +62,9 @@ class InstanceService(World):
             if here and status is InstanceStatus.DRAINING:
                 event = lifecycle.StopRequested(StopCode.TERMINATION_NOTICE, DRAINED)
                 now = self._clock.wall()
-                stop_live(draft, event, now, spared=lambda task: task.is_protected(now))
+                for task in draft.live().values():
+                    if task.desired_status is DesiredStatus.RUNNING and not task.is_protected(now):
+                        draft.follow(task, event, now)
             return self._answer(asked, names, instance, draft.live())
 
         reply = await self._engine.submit(update)

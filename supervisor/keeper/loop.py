@@ -225,6 +225,7 @@ class Keeper:
         now = time.monotonic()
         if self.draining:
             self._log.warning("drain_cut_short", left=self.runs.named())
+            self._windows_end = now
             self.runs.cap_all(now)
             self._guarded(self._stop_all)
             self._guarded(self._tick)
@@ -242,7 +243,7 @@ class Keeper:
         self._give_up_at = now + budget + _GIVE_UP
 
     def _tell_draining(self) -> None:
-        self._emit(wire.Draining, budget=self._settings.shutdown_timeout)
+        self._emit(wire.Draining, budget=max(self._windows_end - time.monotonic(), 0.0))
         self._drain_seq = self._seq
 
     def _go_on_draining(self, now: float) -> None:

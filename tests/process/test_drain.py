@@ -32,7 +32,7 @@ def test_the_agent_is_told_once_and_the_keeper_ends_when_all_is_stopped_and_stor
     keeper = start_keeper(shutdown_timeout=20.0)
     run, _ = keeper.begin("graceful.py")
     keeper.terminate(signum)
-    assert keeper.wait(wire.Draining).budget == 20.0
+    assert keeper.wait(wire.Draining).budget == pytest.approx(19.0, abs=SOON), "the rest is for the kills at its end"
     keeper.stop(run)
     keeper.wait(wire.Emptied, run)
     assert len(keeper.find(wire.Draining)) == 1

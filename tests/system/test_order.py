@@ -124,6 +124,19 @@ def test_the_end_of_the_supervisor_goes_by_the_same_order_within_its_budget(star
     assert web < daemon.logged("container_signalled", container="db")[0]["timestamp"] < db
 
 
+def test_a_stop_under_way_has_to_share_the_budget_of_the_end_of_the_supervisor(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(agent={"shutdown_timeout": 3})
+    arn = daemon.run(
+        daemon.container("ignores.py", name="web", dependsOn=after("db")), daemon.container("graceful.py", name="db")
+    )
+    daemon.hear("main", 2)
+    daemon.stop(arn)
+    daemon.terminate()
+    daemon.has_ended()
+    stopped = {one["container"]: one["exit_code"] for one in daemon.logged("container_stopped")}
+    assert stopped == {"web": 137, "db": 7}
+
+
 def test_a_run_that_ends_is_followed_by_others_until_a_stop(daemon: Daemon) -> None:
     arn = daemon.run(daemon.container("exits.py", "4", restartPolicy=POLICY, dockerLabels=NOW_AND_THEN))
     daemon.hear("main", 2)
