@@ -21,6 +21,8 @@ from supervisor.keeper.tracking import Tracking
 from supervisor.posix import process
 
 PIDS_TOLD = 32
+_KILLS_OF_HELPERS = 5
+"""SIGKILLs, three quarters of a second, after which a helper that holds up the end of its run by itself is told of."""
 
 Emit = Callable[..., None]
 
@@ -252,6 +254,8 @@ class Runs:
                 for run in killed:
                     if run.beside is None:
                         self._tell_kill(run, reached[run.id], seen.get(run.id))
+                    elif run.beside.empty and run.plan.kills > _KILLS_OF_HELPERS:
+                        self._tell_signalled(run.beside, run.plan, signal.SIGKILL, stopping.Whom.GROUP, reached[run.id])
                     self._do_what_is_due_now()
         finally:
             # Not before: those who are gone by now are seen first, and not killed again.
@@ -284,7 +288,7 @@ class Runs:
             signums = [signum for signum, _ in run.plan.signals[: run.plan.sent]]
             self._emit(wire.Looked, run=run.id, seen_at=seen_at, signums=signums, facts=facts)
         run.looked_at = True
-        self._tell_signalled(run, signal.SIGKILL, stopping.Whom.GROUP, pids)
+        self._tell_signalled(run, run.plan, signal.SIGKILL, stopping.Whom.GROUP, pids)
 
     def set_plan(self, run: Run, plan: stopping.Plan) -> None:
         """What is due for the run has changed."""
@@ -313,7 +317,7 @@ class Runs:
                 reached = self._signal(run, order)
             except OSError:  # no descriptor left to look with: the deadline stands all the same
                 reached = []
-            self._tell_signalled(run, order.signum, order.whom, reached)
+            self._tell_signalled(run, plan, order.signum, order.whom, reached)
 
     def _signal(self, run: Run, order: stopping.Signal) -> list[int]:
         if order.whom is stopping.Whom.GROUP:
@@ -323,8 +327,8 @@ class Runs:
         process.send(run.pidfd, signal.SIGCONT)
         return [run.pid] if reached else []
 
-    def _tell_signalled(self, run: Run, signum: int, whom: stopping.Whom, pids: list[int]) -> None:
-        deadline, window = run.plan.deadline, run.plan.length
+    def _tell_signalled(self, run: Run, plan: stopping.Plan, signum: int, whom: stopping.Whom, pids: list[int]) -> None:
+        deadline, window = plan.deadline, plan.length
         assert deadline is not None
         self._emit(
             wire.Signalled,

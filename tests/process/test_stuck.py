@@ -53,6 +53,20 @@ def test_the_end_of_a_main_process_that_is_owed_to_its_tracer_is_awaited_without
         keeper.wait(wire.Emptied, run)
 
 
+def test_a_pre_stop_command_that_cannot_die_and_alone_is_left_is_named(keeper: Keeper) -> None:
+    hook = ["/bin/sh", "-c", 'echo "hook $$" >"$READY"; exec sleep 1000']
+    run, _ = keeper.begin("graceful.py", timeout=0.2, pre_stop=hook)
+    keeper.stop(run)
+    held = keeper.hear("hook")
+    with traced(held.pid, PTRACE_O_TRACEEXIT) as tracee:
+        keeper.wait(wire.Exited, run)
+        told = keeper.wait(wire.Signalled, run, signum=signal.SIGKILL)
+        assert told.pids == [held.pid]
+        assert keeper.find(wire.Emptied, run) == []
+        tracee.let_go()
+        keeper.wait(wire.Emptied, run)
+
+
 def test_who_cannot_die_makes_nobody_else_wait(keeper: Keeper) -> None:
     stuck, stuck_main = keeper.begin("ignores.py", timeout=0.0)
     run, main = keeper.begin("ignores.py", timeout=WINDOW)
