@@ -26,6 +26,16 @@ HEADER = struct.Struct(">IB")
 _KIB = 1024
 
 
+def hook_run(run: str) -> str:
+    """The run id of the pre-stop command of a run: another one that both sides know, the complement of each digit."""
+    return f"{int(run, 16) ^ (1 << 128) - 1:032x}"
+
+
+def journal_unit(run: str) -> str:
+    """The unit that a run's stream to journald names: entries whose senders were gone too soon have it."""
+    return f"supervisor-{run}.service"
+
+
 class Hello(NamedTuple):
     """Agent → keeper: recovered and serving; send me events from now on."""
 

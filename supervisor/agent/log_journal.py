@@ -1,8 +1,9 @@
 """Reading what containers have written to journald, with the system's own ``journalctl``.
 
 The child connects its output to journald itself, so nothing of ours has seen it. An entry is a container's if it has
-the tag, and comes from one of its runs: from the run's cgroup where it has one, from its main process, or over the same
-stream as something that did.
+the tag, and comes from one of its runs: from the run's cgroup where it has one, or that of its pre-stop command, from
+its main process, or over the same stream as something that did. Of a process that was gone before journald could ask
+for its cgroup the entry has the unit that the child has named.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from supervisor import wire
 from supervisor.errors import ClientError
 from supervisor.posix import proc, process
 from supervisor.shapes import LogsAsked
@@ -121,8 +123,7 @@ class Entries:
         """The entry as a line, if it is one of this container's."""
         stream = entry.get("_STREAM_ID")
         if stream not in self._streams:
-            group, pid = str(entry.get("_SYSTEMD_CGROUP", "")).split("/"), entry.get("_PID")
-            if not any(run in group or (main is not None and pid == str(main)) for run, main in self._runs().items()):
+            if not any(_is_of(entry, run, main) for run, main in self._runs().items()):
                 return None
             if stream is not None:
                 self._streams.add(stream)
@@ -131,6 +132,17 @@ class Entries:
             message = bytes(byte for byte in message if isinstance(byte, int)).decode(errors="replace")
         at = int(entry.get("__REALTIME_TIMESTAMP", 0)) / 1e6
         return {"container": self._container, "line": message or "", "at": round(at, 3), "next": entry["__CURSOR"]}
+
+
+def _is_of(entry: dict[str, Any], run: str, main: int | None) -> bool:
+    """Whether the entry itself says that it is of that run."""
+    groups = str(entry.get("_SYSTEMD_CGROUP", "")).split("/")
+    return (
+        run in groups
+        or wire.hook_run(run) in groups
+        or entry.get("_SYSTEMD_UNIT") == wire.journal_unit(run)
+        or (main is not None and entry.get("_PID") == str(main))
+    )
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import struct
 from typing import NamedTuple, NoReturn
 
 from supervisor.posix import cgroup, process
-from supervisor.wire import Spawn
+from supervisor.wire import Spawn, journal_unit
 
 REPORT = struct.Struct("<I")
 REPORT_MOST = 1024
@@ -98,7 +98,7 @@ def _open_streams(spec: Spawn, log_dir: str) -> None:
     if spec.log_driver == "none":
         out = null
     elif spec.log_driver == "journald":
-        out = _connect_journal(spec.log_tag)
+        out = _connect_journal(spec.log_tag, journal_unit(spec.beside or spec.run))
     else:
         directory = f"{log_dir}/{spec.task}"
         os.makedirs(directory, mode=0o750, exist_ok=True)
@@ -110,12 +110,15 @@ def _open_streams(spec: Spawn, log_dir: str) -> None:
     os.dup2(out, 2)
 
 
-def _connect_journal(tag: str) -> int:
-    """A stream to journald; its header is lines: identifier, unit, priority, level prefix, three forwards."""
+def _connect_journal(tag: str, unit: str) -> int:
+    """A stream to journald; its header is lines: identifier, unit, priority, level prefix, three forwards.
+
+    journald asks ``/proc`` for the cgroup of who has written, and takes root's word for the unit where that is gone.
+    """
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(_JOURNAL)
     sock.shutdown(socket.SHUT_RD)
-    sock.sendall(f"{tag}\n\n6\n1\n0\n0\n0\n".encode())
+    sock.sendall(f"{tag}\n{unit}\n6\n1\n0\n0\n0\n".encode())
     return sock.detach()
 
 

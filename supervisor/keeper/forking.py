@@ -55,7 +55,7 @@ class Run:
 
 def hook_of(spec: wire.Spawn) -> wire.Spawn:
     """The pre-stop command of a run as a run of its own: all as the container has it."""
-    return spec._replace(run=os.urandom(16).hex(), argv=spec.pre_stop, pre_stop=[], beside=spec.run)
+    return spec._replace(run=wire.hook_run(spec.run), argv=spec.pre_stop, pre_stop=[], beside=spec.run)
 
 
 class Forking:

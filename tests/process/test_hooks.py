@@ -31,7 +31,11 @@ def kinds(keeper: Keeper, run: str) -> list[str]:
 
 
 def test_the_command_runs_before_the_signal_as_the_container_does(keeper: Keeper) -> None:
-    spec = keeper.spec("graceful.py", pre_stop=sh('echo "in $PWD"; echo "hook $$" >"$READY"; exit 4'), cwd="/usr")
+    spec = keeper.spec(
+        "graceful.py",
+        pre_stop=sh('echo "$SUPERVISOR_CONTAINER_ID in $PWD"; echo "hook $$" >"$READY"; exit 4'),
+        cwd="/usr",
+    )
     keeper.send(spec)
     main = keeper.hear_main(spec.run)
     keeper.stop(spec.run)
@@ -43,7 +47,7 @@ def test_the_command_runs_before_the_signal_as_the_container_does(keeper: Keeper
     assert keeper.wait(wire.Exited, spec.run).code == 7
     assert keeper.wait(wire.Signalled, spec.run).pids == [main.pid]
     assert not hook.alive
-    assert Path(f"{keeper.settings.log_dir}/{spec.task}/main.log").read_text() == "in /usr\n"
+    assert Path(f"{keeper.settings.log_dir}/{spec.task}/main.log").read_text() == f"{wire.hook_run(spec.run)} in /usr\n"
     assert {event.run for event in keeper.events if hasattr(event, "run")} == {spec.run}, "nobody hears of its run"
 
 

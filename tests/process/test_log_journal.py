@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from supervisor import wire
 from supervisor.agent.log_journal import Entries
 from supervisor.errors import ClientError
 from supervisor.shapes import LogsAsked
@@ -72,10 +73,14 @@ def test_an_entry_is_of_a_run_by_its_cgroup_its_main_process_or_its_stream(scrip
         + entry("2", "child", _PID="43", _SYSTEMD_CGROUP=f"/supervisor/task/{RUN}/inner", _STREAM_ID="7")
         + entry("3", "same stream", _PID="44", _STREAM_ID="7")
         + entry("4", "other stream", _PID="44", _STREAM_ID="8")
-        + entry("5", "other run", _PID=None, _SYSTEMD_CGROUP="/supervisor/task/" + "e" * 32)
+        + entry("5", "gone before it was looked at", _PID="45", _SYSTEMD_UNIT=f"supervisor-{RUN}.service")
+        + entry("6", "pre-stop command", _PID="46", _SYSTEMD_CGROUP=f"/supervisor/task/{wire.hook_run(RUN)}")
+        + entry("7", "other run gone", _PID="47", _SYSTEMD_UNIT="supervisor-" + "e" * 32 + ".service")
+        + entry("8", "other run", _PID=None, _SYSTEMD_CGROUP="/supervisor/task/" + "e" * 32)
     )
-    assert read(entries()) == ["main process", "child", "same stream"]
-    assert read(entries({RUN: None})) == ["child", "same stream"]
+    of_any = ["child", "same stream", "gone before it was looked at", "pre-stop command"]
+    assert read(entries()) == ["main process", *of_any]
+    assert read(entries({RUN: None})) == of_any
 
 
 def test_what_was_written_without_text(script: Script) -> None:

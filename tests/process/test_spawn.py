@@ -184,12 +184,23 @@ def test_the_driver_journald_speaks_journalds_protocol(start_keeper: StartKeeper
         journal.bind(path)
         journal.listen()
         keeper = start_keeper(command=[sys.executable, "-P", "-c", main])
-        keeper.start("says.py", log_driver="journald", log_tag="family/main")
-        stream, _ = journal.accept()
-        with stream, stream.makefile() as lines:
-            text = lines.read()
-    header = ["family/main", "", "6", "1", "0", "0", "0"]  # identifier, unit, priority, level prefix, no forwarding
-    assert text.splitlines() == [*header, "to standard output", "to standard error"]
+        run = keeper.start("says.py", log_driver="journald", log_tag="family/main")
+        assert _lines(journal) == [*_header(run), "to standard output", "to standard error"]
+        run, _ = keeper.begin("graceful.py", log_driver="journald", log_tag="family/main", pre_stop=["/bin/echo", "x"])
+        keeper.stop(run)
+        assert _lines(journal) == _header(run)
+        assert _lines(journal) == [*_header(run), "x"], "the pre-stop command's are the run's"
+
+
+def _header(run: str) -> list[str]:
+    """Identifier, unit, priority, level prefix, no forwarding."""
+    return ["family/main", f"supervisor-{run}.service", "6", "1", "0", "0", "0"]
+
+
+def _lines(journal: socket.socket) -> list[str]:
+    stream, _ = journal.accept()
+    with stream, stream.makefile() as lines:
+        return lines.read().splitlines()
 
 
 # what cannot begin
