@@ -13,6 +13,7 @@ from .client import Client
 from .group import Command
 from .operations import SOCKET_HELP
 from .output import print_line
+from .values import Text
 
 HELP = """Print the journal of events: what happened to each task, one line of JSON for each change.
 
@@ -36,9 +37,13 @@ def command(name: str) -> click.Command:
         epilog=EPILOG,
         params=[
             click.Option(["--follow"], is_flag=True, help="Go on with what is yet to come, until interrupted."),
-            click.Option(["--after"], metavar="SEQ", help="Only events after the one of that number."),
-            click.Option(["--since"], metavar="TIME", help="Only events from then on: ISO 8601, or Unix time."),
-            click.Option(["--task"], metavar="TASK", help="Only events of this task: its id or its full ARN."),
+            click.Option(["--after"], type=Text(), metavar="SEQ", help="Only events after the one of that number."),
+            click.Option(
+                ["--since"], type=Text(), metavar="TIME", help="Only events from then on: ISO 8601, or Unix time."
+            ),
+            click.Option(
+                ["--task"], type=Text(), metavar="TASK", help="Only events of this task: its id or its full ARN."
+            ),
             click.Option(["--socket"], metavar="PATH", help=SOCKET_HELP),
         ],
     )

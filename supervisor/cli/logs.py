@@ -10,12 +10,16 @@ from typing import Any
 
 import click
 
+from supervisor import shapes
 from supervisor.config import find_socket
+from supervisor.errors import InvalidParameterError
 
 from .client import Client
 from .group import Command
 from .operations import SOCKET_HELP
 from .output import print_bytes
+from .suggestions import tasks
+from .values import Text
 
 HELP = """Print what the containers of a task have written to standard output and standard error.
 
@@ -41,14 +45,24 @@ def command(name: str) -> click.Command:
         short_help="Print what the containers of a task have written",
         epilog=EPILOG,
         params=[
-            click.Argument(["task"], metavar="TASK"),
-            click.Option(["--cluster"], metavar="CLUSTER", help="The task's cluster; the agent's own unless given."),
+            click.Argument(["task"], type=Text(), metavar="TASK", shell_complete=tasks),
             click.Option(
-                ["--container", "containers"], multiple=True, metavar="NAME", help="Only of this one. Can be repeated."
+                ["--cluster"],
+                type=Text(),
+                metavar="CLUSTER",
+                help="The task's cluster, if that is not the agent's own.",
+            ),
+            click.Option(
+                ["--container", "containers"],
+                type=Text(),
+                multiple=True,
+                metavar="NAME",
+                help="Only of this one. Can be repeated.",
             ),
             click.Option(["-f", "--follow"], is_flag=True, help="Go on with what comes, until the task is STOPPED."),
             click.Option(
                 ["--since"],
+                type=Since(),
                 metavar="TIME",
                 help="Only what was written from then on, to the second: ISO 8601, Unix time, or a duration as 1h30m.",
             ),
@@ -74,7 +88,7 @@ def run(
     given = {
         "cluster": cluster,
         "tail": None if tail is None else str(tail),
-        "since": None if since is None else _point_in_time(since, time.time()),
+        "since": since,
     }
     query = [("task", task), *(("container", name) for name in containers)]
     query += [(name, text) for name, text in given.items() if text is not None]
@@ -87,13 +101,35 @@ def run(
             print_bytes(show(told))
 
 
-def _point_in_time(text: str, now: float) -> str:
-    """So long ago, if it is a duration: one instant, also when the stream is opened anew."""
+def point_in_time(text: str, now: float) -> str:
+    """The time, or so long ago if it is a duration: one instant, also when the stream is opened anew.
+
+    ``ValueError`` for what is neither.
+    """
     found = _DURATION.fullmatch(text)
     if found is None:
+        try:
+            shapes.parse_since(text)
+        except InvalidParameterError:
+            raise ValueError(
+                f"{text!r} is no time as 2026-01-31T12:00:00Z, no Unix time, no duration as 1h30m"
+            ) from None
         return text
     ago = sum(float(part) * seconds for part, seconds in zip(found.groups(), _SECONDS, strict=True) if part)
     return f"{now - ago:.3f}"
+
+
+class Since(click.ParamType[str]):
+    """A time, or how long ago it was."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The time as the agent reads it."""
+        try:
+            return point_in_time(value, time.time())
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 def _plain(told: dict[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from .output import print_value
 from .report_text import write_report
 from .sheet import page_of_stdout, print_lines
 from .suggestions import tasks
+from .values import Text
 
 HELP = """Tell how TASK stopped, and what did not stop: of each container the verdict, what to do, the stop signal,
 exits and SIGKILL on one line of time, the processes that were left shortly before the deadline, and the last lines of
@@ -44,8 +45,10 @@ def command(name: str) -> click.Command:
 def look_params() -> list[click.Parameter]:
     """What both commands take that look at one task."""
     return [
-        click.Argument(["task"], metavar="TASK", shell_complete=tasks),
-        click.Option(["--cluster"], metavar="CLUSTER", help="The task's cluster, if that is not the agent's own."),
+        click.Argument(["task"], type=Text(), metavar="TASK", shell_complete=tasks),
+        click.Option(
+            ["--cluster"], type=Text(), metavar="CLUSTER", help="The task's cluster, if that is not the agent's own."
+        ),
         click.Option(
             ["--output"],
             type=click.Choice(["text", "json"]),

@@ -54,6 +54,7 @@ def test_commands_and_options() -> None:
         ("wait tasks-stopped --tasks x y 1", IDS[:1]),
         ("stop-report ", IDS),
         ("history --output json 2", IDS[1:]),
+        ("logs ", IDS),
     ],
 )
 def test_tasks_are_asked_of_the_agent(agent: FakeAgent, line: str, found: list[str]) -> None:

@@ -105,12 +105,18 @@ def test_errors_before_and_in_the_stream(agent: FakeAgent, run: Run) -> None:
     [("10m", 600), ("1h30m", 5400), ("90s", 90), ("2d", 172800), ("0.5s", 0.5), ("1d1h1m1s", 90061)],
 )
 def test_a_duration_is_so_long_ago(text: str, ago: float) -> None:
-    assert logs._point_in_time(text, 1_000_000.0) == f"{1_000_000 - ago:.3f}"
+    assert logs.point_in_time(text, 1_000_000.0) == f"{1_000_000 - ago:.3f}"
 
 
-@pytest.mark.parametrize("text", ["", "1234.5", "2026-01-31T12:00:00Z", "m", "10x", "m10", "1m 1s"])
-def test_what_is_no_duration_is_a_time_for_the_agent_to_read(text: str) -> None:
-    assert logs._point_in_time(text, 1_000_000.0) == text
+@pytest.mark.parametrize("text", ["1234.5", "2026-01-31T12:00:00Z"])
+def test_a_time_is_for_the_agent_to_read(text: str) -> None:
+    assert logs.point_in_time(text, 1_000_000.0) == text
+
+
+@pytest.mark.parametrize("text", ["", "m", "10x", "m10", "1m 1s", "-5m"])
+def test_what_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time"):
+        logs.point_in_time(text, 1_000_000.0)
 
 
 @pytest.mark.parametrize("args", [["logs"], ["logs", "x", "--tail", "-1"], ["logs", "x", "--tail", "many"]])

@@ -80,6 +80,16 @@ def test_version(run: Run) -> None:
             "invalid value for '--output': 'xml' is not one of 'json', 'yaml', 'text', 'table'",
         ),
         ("stop-task --task \udcff", " stop-task", "invalid value for '--task': it is not UTF-8"),
+        ("stop-report \udcff", " stop-report", "invalid value for 'TASK': it is not UTF-8"),
+        ("history --cluster \udcff x", " history", "invalid value for '--cluster': it is not UTF-8"),
+        ("logs \udcff", " logs", "invalid value for 'TASK': it is not UTF-8"),
+        ("logs --container \udcff x", " logs", "invalid value for '--container': it is not UTF-8"),
+        ("events --task \udcff", " events", "invalid value for '--task': it is not UTF-8"),
+        (
+            "logs --since x y",
+            " logs",
+            "invalid value for '--since': 'x' is no time as 2026-01-31T12:00:00Z, no Unix time, no duration as 1h30m",
+        ),
         ("agent --config", " agent", "option '--config' requires an argument"),
         (
             'stop-task --cli-input-json {"taks":1}',
