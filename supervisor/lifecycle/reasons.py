@@ -7,6 +7,7 @@ import signal
 from supervisor.lifecycle.events import Exited
 from supervisor.model import MAX_REASON, Container
 
+MAX_RUNTIME = "supervisor.max-runtime"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -25,7 +26,8 @@ def of_end(container: Container) -> str | None:
     if container.killed_at is None or container.reason == OUT_OF_MEMORY:
         return container.reason
     waited = container.killed_at - (container.signalled_at or container.killed_at)
-    return cut(f"Killed {waited:.1f} s after the stop signal: {container.finding or _who_was_late(container)}")
+    asked = "" if not _has_expired(container) else f", which came after {container.max_runtime:g} s ({MAX_RUNTIME})"
+    return cut(f"Killed {waited:.1f} s after the stop signal{asked}: {container.finding or _who_was_late(container)}")
 
 
 def _who_was_late(container: Container) -> str:
@@ -37,7 +39,11 @@ def _who_was_late(container: Container) -> str:
 
 def of_runtime(container: Container) -> str:
     """Of a run that was stopped because it had run long enough."""
-    return f"Stopped after {container.max_runtime:g} s, its supervisor.max-runtime"
+    return f"Stopped after {container.max_runtime:g} s, its {MAX_RUNTIME}"
+
+
+def _has_expired(container: Container) -> bool:
+    return container.max_runtime is not None and container.reason == of_runtime(container)
 
 
 def of_dependency(dependency: str, why: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from supervisor.lifecycle import (
     Exited,
     HealthChanged,
     Keep,
+    Looked,
     RestartDue,
     RuntimeExceeded,
+    Signalled,
     Spawn,
     Spawned,
     SpawnFailed,
@@ -23,6 +26,7 @@ from supervisor.lifecycle import (
     timers,
 )
 from supervisor.model import (
+    MAX_REASON,
     Backoff,
     ExitStatus,
     HealthStatus,
@@ -195,6 +199,22 @@ def test_the_end_of_a_runtime_stops_the_run_and_the_policy_says_what_follows() -
     task, effects = step(task, RestartDue(nth(1)), 1191, 191.0)
     assert effects == [Spawn("main", nth(2))]
     assert task.containers[0].stop_asked is False
+
+
+def test_who_is_killed_at_the_end_of_its_runtime_has_both_in_its_reason() -> None:
+    task, _ = play(one(max_runtime=90.0), CREATED)
+    task, _ = step(task, Spawned(nth(1), 1100.0, Identity(1, 7), clock=100.0), 1100, 100.0)
+    task, _ = step(task, RuntimeExceeded(nth(1)), 1190, 190.0)
+    task, _ = step(task, Signalled(nth(1), 1190.0, signal.SIGTERM, 220.0, window=30.0), 1190, 190.0)
+    task, _ = step(task, Looked(nth(1), 1220.0, "7 (web) " + 230 * "x"), 1220, 220.0)
+    task, _ = step(task, Signalled(nth(1), 1220.0, signal.SIGKILL, 220.0, window=30.0), 1220, 220.0)
+    task, _ = step(task, Exited(nth(1), 1220.0, ExitStatus(signal=9), clock=220.0), 1220, 220.0)
+    reason = step(task, Emptied(nth(1), 1220.0, clock=220.0), 1220, 220.0)[0].containers[0].reason
+    assert reason is not None
+    assert len(reason) == MAX_REASON
+    assert reason.startswith(
+        "Killed 30.0 s after the stop signal, which came after 90 s (supervisor.max-runtime): 7 (web) x"
+    )
 
 
 def test_the_health_of_a_run_is_not_the_next_ones() -> None:
