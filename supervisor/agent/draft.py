@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from supervisor import lifecycle
 from supervisor.model import LastStatus, Task
 from supervisor.store import Kept, Resource
+
+Line = tuple[str, str, dict[str, Any]]
+"""Level, event, facts."""
 
 Effects = list[tuple[Task, lifecycle.Spawn | lifecycle.Stop]]
 
@@ -40,6 +43,8 @@ class Draft:
         """Each version of a task that came up on the way: the journal has them all."""
         self.kept: list[Kept] = []
         """What is kept of tasks beside their records."""
+        self.lines: list[Line] = []
+        """For the log, beside what the changes of tasks say themselves."""
 
     def task(self, task_id: str) -> Task | None:
         """The task as this draft has it."""
@@ -76,3 +81,4 @@ class Draft:
         self.effects += part.effects
         self.versions += part.versions
         self.kept += part.kept
+        self.lines += part.lines

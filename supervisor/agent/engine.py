@@ -218,8 +218,7 @@ class Engine:
         if (kept := moment(task, container, event)) is not None:
             part.kept.append(kept)
         if isinstance(event, wire.HookEnded):
-            level, name, facts = narrate_hook(task, container, event)
-            getattr(_log, level)(name, **facts)
+            part.lines.append(narrate_hook(task, container, event))
         if (translated := translate(event, container)) is not None:
             part.follow(task, translated, self._clock.wall())
 
@@ -251,6 +250,8 @@ class Engine:
             await asyncio.get_running_loop().run_in_executor(
                 self._writer, self._store.save, list(changed.values()), draft.resources, told, draft.kept
             )
+        for level, event, facts in draft.lines:
+            getattr(_log, level)(event, **facts)
         for task in changed.values():
             self._publish(task)
         for request in requests:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -44,11 +45,21 @@ KINDS = {
     "graceful": BEGIN + "trap 'exit \"$CODE\"' TERM; " + STAY,
     "unhandled": BEGIN + STAY,
     "stubborn": BEGIN + "trap '' TERM; " + STAY,
+    "prepared": BEGIN + "trap 'exit \"$CODE\"' TERM; " + STAY,
+    "restarted": BEGIN + 'sleep "$NAP"; exit "$CODE"',
 }
 """Each writes a line when it has been started, and another one when it is ready to be stopped in its own way.
 
 What ``graceful`` and ``unhandled`` leave behind is a child; what ``stubborn`` does, its child does too.
 """
+
+MEMBERS: dict[str, Json] = {
+    "prepared": {"dockerLabels": {"supervisor.pre-stop": 'echo prepared >>"$FILE"'}},
+    "restarted": {
+        "restartPolicy": {"enabled": True, "restartAttemptPeriod": 60},
+        "dockerLabels": {"supervisor.restart-backoff": "0.05:0.2"},
+    },
+}
 
 
 class Ran(NamedTuple):
@@ -115,7 +126,9 @@ def test_agent_kills(start_daemon: StartDaemon, tracking: str, kills: int) -> No
     print(f"SUPERVISOR_TEST_SEED={seed}")
     daemon = start_daemon(tracking)
     definitions = {
-        kind: daemon.define({"name": "main", "command": ["/bin/sh", "-c", script], "stopTimeout": WINDOW})
+        kind: daemon.define(
+            {"name": "main", "command": ["/bin/sh", "-c", script], "stopTimeout": WINDOW, **MEMBERS.get(kind, {})}
+        )
         for kind, script in KINDS.items()
     }
     callers = [Caller(daemon, definitions, seed + number) for number in range(THREADS)]
@@ -136,6 +149,9 @@ def test_agent_kills(start_daemon: StartDaemon, tracking: str, kills: int) -> No
     assert len(daemon.logged("agent_died")) == kills
     for one in ran:
         assert_true(one, records[one.arn])
+        if one.kind == "restarted":
+            runs = daemon.client.look("GetHistory", "/v1/history", task=one.arn)["runs"]
+            assert_one_after_another(one, records[one.arn], runs)
     assert {one.kind for one in ran} == set(KINDS)
     assert every_arn(daemon) == {one.arn for one in ran}, "a request that was repeated was carried out once"
     assert proc.children_of(daemon.keeper.pid) == [daemon.agent().pid], "nothing runs any more"
@@ -183,7 +199,8 @@ def assert_true(ran: Ran, task: Json) -> None:
     lines = [file.read_text().splitlines() if file.exists() else [] for file in ran.files]
     (container,), (said,) = task["containers"], lines
     facts = (ran, task, said)
-    assert said.count("started") <= 1, facts
+    assert said.count("started") <= 1 or ran.kind == "restarted", facts
+    assert said.count("prepared") <= 1, facts
     stamps = [task[name] for name in ("createdAt", "startedAt", "stoppingAt", "stoppedAt") if name in task]
     assert stamps == sorted(stamps), facts
     if "executionStoppedAt" in task:
@@ -196,7 +213,14 @@ def assert_true(ran: Ran, task: Json) -> None:
         ), facts
         return
     assert task["stopCode"] == "UserInitiated", facts
-    own = {"graceful": ran.code, "unhandled": 128 + signal.SIGTERM, "stubborn": 128 + signal.SIGKILL}[ran.kind]
+    if ran.kind == "restarted":
+        return
+    own = {
+        "graceful": ran.code,
+        "prepared": ran.code,
+        "unhandled": 128 + signal.SIGTERM,
+        "stubborn": 128 + signal.SIGKILL,
+    }[ran.kind]
     if "ready" in said:
         assert container.get("exitCode") == own, facts
     elif "startedAt" in task:  # the signal came before its handler, or just after
@@ -208,3 +232,17 @@ def assert_true(ran: Ran, task: Json) -> None:
         assert killed, facts
         assert WINDOW <= float(killed[1]) <= WINDOW + LATEST, facts
         assert task["stoppedAt"] - task["stoppingAt"] >= WINDOW - MS, facts
+
+
+def assert_one_after_another(ran: Ran, task: Json, runs: list[Json]) -> None:
+    """No run is missing, none was started twice, and each is told as it was."""
+    facts = (ran, task, runs)
+    started = [run for run in runs if "startedAt" in run]
+    assert [run["number"] for run in runs] == list(range(1, len(runs) + 1)), facts
+    said = ran.files[0].read_text().splitlines().count("started") if ran.files[0].exists() else 0
+    assert len(started) - 1 <= said <= len(started), facts  # the last may have been stopped before it said so
+    assert {run["exitCode"] for run in started[:-1]} <= {ran.code}, facts
+    assert all(run["exitCode"] in (ran.code, 128 + signal.SIGTERM) for run in started[-1:]), facts
+    assert len(runs) - len(started) <= 1, facts
+    for earlier, later in itertools.pairwise(started):
+        assert earlier["stoppedAt"] <= later["startedAt"], facts
