@@ -71,7 +71,7 @@ def follow(task: Task, container: Container, event: Event, now: float) -> Contai
             return _judged(container, event)
         case RestartDue() if container.restart_deadline is not None:
             return begin(task, container)
-        case RuntimeExceeded() if expires_at(container) is not None:
+        case RuntimeExceeded() if task.desired_status is DesiredStatus.RUNNING and expires_at(container) is not None:
             return _change(container, stop_asked=True, reason=reasons.of_runtime(container))
     return container
 

@@ -217,6 +217,16 @@ def test_who_is_killed_at_the_end_of_its_runtime_has_both_in_its_reason() -> Non
     )
 
 
+def test_the_end_of_a_runtime_changes_no_stop_that_has_begun() -> None:
+    """It was due in the same moment: the order of the stop is kept."""
+    web, db = container_of("web", depends_on=("db",)), container_of("db", max_runtime=50.0)
+    task, _ = play(task_of(web, db), CREATED)
+    for name in ("db", "web"):
+        task, _ = step(task, Spawned(run(name), 1100, Identity(1, 7), clock=100.0), 1100, 100.0)
+    task, _ = play(task, asked(1150))
+    assert step(task, RuntimeExceeded(run("db")), 1150, 150.0) == (task, [])
+
+
 def test_the_health_of_a_run_is_not_the_next_ones() -> None:
     task, _ = play(one(), CREATED)
     task, _ = step(task, Spawned(nth(1), 1100.0, Identity(1, 7), clock=100.0), 1100, 100.0)
