@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import heapq
 import os
 import signal
 from collections import deque
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from supervisor import health, wire
+from supervisor.agenda import Agenda
 from supervisor.clock import Clock
 from supervisor.errors import SupervisorError
 from supervisor.log import get_logger
@@ -61,8 +61,6 @@ class _Watch:
         """The run has ended, or is about to: what is still told of its checks says nothing."""
         self.check_run: str | None = None
         """The check that has not ended yet, also where its result has been counted without its end."""
-        self.wake_at: float | None = None
-        """When it is looked at next: a check is due, or the one under way is overdue."""
 
 
 class Health:
@@ -87,8 +85,8 @@ class Health:
         """By the run id of the check, until nothing is left of it."""
         self._busy: set[str] = set()
         """The checks that count against ``MOST_AT_ONCE``."""
-        self._heap: list[tuple[float, str]] = []
-        """(instant, run id). An entry whose watch has another ``wake_at`` by now is stale, and skipped."""
+        self._agenda = Agenda()
+        """When each run is looked at next: a check is due, or the one under way is overdue."""
         self._waiting: deque[_Watch] = deque()
         """Those whose check is due, in their order."""
         self._changed = asyncio.Event()
@@ -128,7 +126,7 @@ class Health:
     def _halt(self, watch: _Watch) -> None:
         """No more checks of that run, and no more results. What is under way the keeper ends."""
         watch.over = True
-        watch.wake_at = None
+        self._agenda.set(watch.run_id, None)
         self._free(watch)
 
     # when
@@ -139,34 +137,23 @@ class Health:
             self._tick(self._clock.monotonic())
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._next_at()):
+                async with asyncio.timeout_at(self._agenda.next_at()):
                     await self._changed.wait()
 
     def _wake(self, watch: _Watch, at: float | None) -> None:
-        watch.wake_at = at
-        if at is not None:
-            heapq.heappush(self._heap, (at, watch.run_id))
+        self._agenda.set(watch.run_id, at)
         self._changed.set()
 
-    def _next_at(self) -> float | None:
-        while self._heap:
-            at, run_id = self._heap[0]
-            watch = self._watches.get(run_id)
-            if watch is not None and watch.wake_at == at:
-                return at
-            heapq.heappop(self._heap)
-        return None
-
     def _tick(self, now: float) -> None:
-        while (at := self._next_at()) is not None and at <= now:
-            watch = self._watches[heapq.heappop(self._heap)[1]]
-            watch.wake_at = None
-            if watch.check_run is None:
-                self._waiting.append(watch)
-            elif now - at > _HELD_UP:  # its end may have been told while we were held up
-                self._wake(watch, now + _HELD_UP)
-            else:
-                self._give_up(watch, now)
+        while (at := self._agenda.next_at()) is not None and at <= now:
+            for run_id in self._agenda.take(at):
+                watch = self._watches[run_id]
+                if watch.check_run is None:
+                    self._waiting.append(watch)
+                elif now - at > _HELD_UP:  # its end may have been told while we were held up
+                    self._wake(watch, now + _HELD_UP)
+                else:
+                    self._give_up(watch, now)
         while self._waiting and len(self._busy) < MOST_AT_ONCE:
             watch = self._waiting.popleft()
             if not watch.over:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from supervisor.keeper.agenda import Agenda
+from supervisor.agenda import Agenda
 from supervisor.keeper.forking import Run
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.tracking import Tracking

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor import stopping, wire
+from supervisor.agenda import Agenda
 from supervisor.keeper import child
-from supervisor.keeper.agenda import Agenda
 from supervisor.keeper.forking import BirthOf, Forking, NotStarted, Run
 from supervisor.keeper.helpers import Helpers
 from supervisor.keeper.look import Looks

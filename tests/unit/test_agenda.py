@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.keeper.agenda import Agenda
+from supervisor.agenda import Agenda
 
 
 def test_the_earliest_comes_first_and_each_once() -> None:
