@@ -17,6 +17,7 @@ from supervisor.model import Container, DesiredStatus, LastStatus, Task
 LOST = "Exit code unknown: the keeper that had started the process ended, and nobody has held it since"
 LEFT_LOST = "The keeper that had started it ended, and nobody has held since what the main process had left behind"
 NEVER_STARTED = "Never started: the task was stopped first"
+NOT_AGAIN = "Not started again: the task was stopped first"
 
 
 def recover(task: Task, held: AbstractSet[str], now: float, clock: float = 0.0) -> tuple[Task, list[Effect]]:
@@ -39,9 +40,10 @@ def recover(task: Task, held: AbstractSet[str], now: float, clock: float = 0.0) 
         unstarted = [Spawn(one.name, run_id) for one, run_id in _starting(task) if run_id not in held]
         # A run whose time is over was asked to stop, perhaps in vain.
         return task, kept + unstarted + _stops(task, clock)
-    for _, run_id in _starting(task):
+    for container, run_id in _starting(task):
         if run_id not in held:
-            task, effects = step(task, Lost(run_id, now, NEVER_STARTED, clock=clock), now, clock)
+            why = NEVER_STARTED if container.run_number == 1 else NOT_AGAIN
+            task, effects = step(task, Lost(run_id, now, why, clock=clock), now, clock)
             kept += [effect for effect in effects if isinstance(effect, Keep)]
     # all that are left are held, and asked again; the others are over now, or wait for their turn
     return task, kept + _stops(task, clock)

@@ -9,9 +9,9 @@ from collections.abc import Set as AbstractSet
 import pytest
 from hypothesis import given
 
-from supervisor.lifecycle import ESSENTIAL_EXITED, Effect, Emptied, Exited, Spawn, Spawned, Stop
+from supervisor.lifecycle import ESSENTIAL_EXITED, Effect, Emptied, Exited, RestartDue, Spawn, Spawned, Stop
 from supervisor.model import Backoff, DesiredStatus, ExitStatus, Identity, LastStatus, RestartPolicy, StopCode, Task
-from supervisor.recovery import LEFT_LOST, LOST, NEVER_STARTED, recover
+from supervisor.recovery import LEFT_LOST, LOST, NEVER_STARTED, NOT_AGAIN, recover
 from tests.lives import (
     CREATED,
     Happening,
@@ -149,6 +149,16 @@ def test_a_wait_of_before_a_boot_is_no_longer_than_one_that_begins_now() -> None
     assert main.start_deadline == 70.0
     for clock in (up + 2, up + 1000):
         assert recover(stored, frozenset(), NOW, clock)[0] == stored, "the same boot: nothing has changed"
+
+
+def test_a_further_run_that_was_asked_for_in_vain_is_no_first_one() -> None:
+    up = (CREATED, spawned("main", 1001))
+    over = (exited("main", 1002, 1), emptied("main", 1002), (1002, RestartDue(run("main"))), asked(1003))
+    shape = container_of("main", restart_policy=RestartPolicy(enabled=True, restart_attempt_period=0))
+    task, effects = recovered(play(task_of(shape), *up, *over)[0], frozenset(), NOW)
+    (main,) = task.containers
+    assert (main.last_status, main.exit, main.reason) == (STOPPED, ExitStatus(code=1), NOT_AGAIN)
+    assert effects == []
 
 
 @given(tasks(), CHOICES)
