@@ -212,7 +212,9 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService, Re
         return {"taskArns": [names.task_arn(task_id) for _, task_id in page], **rest}
 
     async def watch(self, request: requests.DescribeTasks) -> AsyncIterator[dict[str, Any]]:
-        """As DescribeTasks, now and after every change, with ``windows``: the stops that are running, and their rest.
+        """As DescribeTasks, now and after every change, with the stops that are running, and what others wait for.
+
+        ``windows``: how long each has, and has left. ``waiting``: whose turn has not come, or whose signal has not.
 
         Ends when there is nothing left that could change. The first reply raises what DescribeTasks would.
         """
@@ -223,7 +225,8 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService, Re
             while True:
                 changed.clear()
                 found = self._find_tasks(asked, names)
-                yield self._describe(asked, names, tags=False) | {"windows": list(self._windows(found.values()))}
+                stops = {"windows": list(self._windows(found.values())), "waiting": list(self._waits(found.values()))}
+                yield self._describe(asked, names, tags=False) | stops
                 if all(task.last_status is LastStatus.STOPPED for task in found.values()):
                     return
                 await changed.wait()
@@ -250,6 +253,20 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService, Re
                         "stopTimeout": round(window, 3),
                         "remaining": round(max(container.deadline - now, 0.0), 3),
                     }
+
+    def _waits(self, tasks: Collection[Task]) -> Iterator[dict[str, Any]]:
+        for task in tasks:
+            for one in task.containers if task.desired_status is DesiredStatus.STOPPED else ():
+                if one.deadline is not None or one.last_status is LastStatus.STOPPED:
+                    continue
+                before = lifecycle.in_the_way(task, one)
+                if before or (one.stop_asked and one.exit is None and self._has_hook(task, one.name)):
+                    yield {"taskArn": task.task_arn, "containerName": one.name, "waitsFor": list(before)}
+
+    def _has_hook(self, task: Task, container: str) -> bool:
+        definition = self._store.definition(task.family, task.revision)
+        defined = () if definition is None else definition.container_definitions
+        return any(one.name == container and shapes.PRE_STOP in one.docker_labels for one in defined)
 
 
 def _asked(reply: dict[str, Any], caller: Caller) -> dict[str, Any]:

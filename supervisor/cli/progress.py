@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .formats import one_line
@@ -28,13 +29,22 @@ class ContainerStop:
         self._signalled_at = asked_at
         self.exit_code: int | None = None
         """Of the main process, which may have ended before its container."""
+        self.waits_for: tuple[str, ...] | None = None
+        """The containers that are to be gone before it is stopped; none: its pre-stop command runs. None: neither."""
 
-    def take(self, container: dict[str, Any], window: dict[str, Any] | None, now: float) -> None:
+    def take(
+        self,
+        container: dict[str, Any],
+        window: dict[str, Any] | None,
+        now: float,
+        waits_for: list[str] | None = None,
+    ) -> None:
         """What the agent says of it at ``now``. Its end is taken once; a new stream repeats it."""
         if self.ended is not None:
             return
         self.state = one_line(str(container.get("lastStatus", self.state)))
         self.exit_code = container.get("exitCode")
+        self.waits_for = None if waits_for is None else tuple(map(one_line, waits_for))
         if window is not None:
             if self.deadline is None:
                 self._signalled_at = now - (window["stopTimeout"] - window["remaining"])
@@ -58,6 +68,8 @@ class ContainerStop:
             return f"main process exited {self.exit_code}, what it left is being stopped"
         if self.deadline is not None:
             return "stopping"
+        if self.waits_for is not None:
+            return f"waits for {', '.join(self.waits_for)} to stop" if self.waits_for else "pre-stop command runs"
         return self.state.lower()
 
     def describe(self, now: float) -> str:
@@ -99,11 +111,18 @@ class StopProgress:
         """Whether every process of the task was seen to be gone."""
         return bool(self.task.get("lastStatus") == "STOPPED")
 
-    def take(self, task: dict[str, Any], windows: list[dict[str, Any]], now: float) -> None:
-        """The state of the task at ``now``, with the stop windows that are running."""
+    def take(
+        self,
+        task: dict[str, Any],
+        windows: list[dict[str, Any]],
+        now: float,
+        waiting: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """The state of the task at ``now``, with the stop windows that are running, and what others wait for."""
         self.task = task
         containers = {one["name"]: one for one in task.get("containers", [])}
         running = {window["containerName"]: window for window in windows}
+        waits = {wait["containerName"]: wait["waitsFor"] for wait in waiting}
         for stop in self.containers:
             if stop.name in containers:
-                stop.take(containers[stop.name], running.get(stop.name), now)
+                stop.take(containers[stop.name], running.get(stop.name), now, waits.get(stop.name))

@@ -80,7 +80,8 @@ def _watch(client: Client, cluster: str | None, arn: str, progress: StopProgress
     for reply in client.watch(cluster, [arn]):
         if not reply["tasks"]:
             raise CommandError(f"cannot follow the stop of {arn}: the agent no longer has a record of it")
-        progress.take(reply["tasks"][0], reply.get("windows", []), time.monotonic())
+        windows, waiting = reply.get("windows", []), reply.get("waiting", [])
+        progress.take(reply["tasks"][0], windows, time.monotonic(), waiting)
         view.refresh()
         if progress.done:
             return

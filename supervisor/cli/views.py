@@ -68,7 +68,7 @@ class Drawing:
         from rich.progress_bar import ProgressBar
 
         if stop.ended is not None or stop.deadline is None:
-            return "", stop.ended or ""
+            return "", stop.ended or (stop.phase if stop.waits_for is not None else "")
         left = stop.remaining(self._clock())
         note = "" if stop.exit_code is None else f", main process exited {stop.exit_code}"
         return ProgressBar(stop.stop_timeout, left, width=BAR_WIDTH), f"{left:.1f} s left{note}"

@@ -35,6 +35,7 @@ from .events import (
     Stop,
     StopRequested,
 )
+from .order import in_the_way
 from .reasons import OUT_OF_MEMORY
 from .step import (
     ESSENTIAL_EXITED,
@@ -73,6 +74,7 @@ __all__ = [
     "StartTimedOut",
     "Stop",
     "StopRequested",
+    "in_the_way",
     "run_id_of",
     "step",
     "timers",

@@ -69,9 +69,15 @@ def _why_never(task: Task, dependency: ContainerDependency) -> str | None:
 
 
 def is_turn(task: Task, container: Container) -> bool:
-    """Whether nothing that depends on it is left. What SIGKILL did not end holds up nobody."""
-    in_the_way = {one.name for one in task.containers if one.last_status is not LastStatus.STOPPED and not one.stuck}
-    return in_the_way.isdisjoint(_dependents(task, container.name))
+    """Whether nothing that depends on it is left."""
+    return not in_the_way(task, container)
+
+
+def in_the_way(task: Task, container: Container) -> tuple[str, ...]:
+    """Those that depend on it and are left; it is stopped after them. What SIGKILL did not end holds up nobody."""
+    dependents = _dependents(task, container.name)
+    left = (one for one in task.containers if one.last_status is not LastStatus.STOPPED and not one.stuck)
+    return tuple(one.name for one in left if one.name in dependents)
 
 
 def _dependents(task: Task, name: str) -> set[str]:

@@ -4,7 +4,7 @@ from .arns import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, Names
 from .checks import cpu_units, mebibytes
 from .definitions import definition_from
 from .events import iso_time, parse_after, parse_since, render_event
-from .labels import PRE_STOP_SHARE, StopPolicy, stop_policy
+from .labels import PRE_STOP, PRE_STOP_SHARE, StopPolicy, stop_policy
 from .log_options import is_file_driver, log_bound
 from .logs import LogsAsked, check_container_names, check_logs
 from .metadata import render_inside_container, render_inside_task
@@ -60,6 +60,7 @@ __all__ = [
     "NOT_VALID",
     "NOT_VALID_DETAIL",
     "OPERATIONS",
+    "PRE_STOP",
     "PRE_STOP_SHARE",
     "TASK_NOT_FOUND",
     "DefinitionAsked",

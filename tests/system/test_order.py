@@ -96,6 +96,24 @@ def test_a_stop_goes_the_other_way_round(shared: Daemon) -> None:
     assert max(stopped["app"], stopped["side"]) <= signalled["db"]
 
 
+def test_who_waits_for_a_stop_is_told_what_a_container_waits_for(shared: Daemon) -> None:
+    arn = shared.run(
+        shared.container("ignores.py", name="web", dependsOn=after("db"), stopTimeout=1),
+        shared.container(
+            "graceful.py", "0", name="db", stopTimeout=2, dockerLabels={"supervisor.pre-stop": "exec sleep 1000"}
+        ),
+    )
+    shared.hear("main", 2)
+    shared.stop(arn)
+    told = []
+    for reply in shared.client.watch(None, [arn], PATIENCE):
+        told += [(one["containerName"], one["waitsFor"]) for one in reply["waiting"] if one["containerName"] == "db"]
+        if reply["tasks"][0]["lastStatus"] == "STOPPED":
+            break
+    assert told[0] == ("db", ["web"])
+    assert told[-1] == ("db", []), "its pre-stop command, which is given half of the window"
+
+
 def test_a_budget_bounds_the_whole_task(shared: Daemon) -> None:
     budget = {"supervisor.stop-budget": "1.2"}
     arn = shared.run(

@@ -56,6 +56,17 @@ def test_without_a_window_the_time_is_counted_from_the_request() -> None:
     assert stop_of((100.3, ended(exitCode=0), None)).containers[0].ended == "exited 0 after 0.3 s"
 
 
+def test_whose_signal_has_not_come_says_what_it_waits_for() -> None:
+    progress = StopProgress(task_of("RUNNING", RUNNING), 100.0)
+    [web] = progress.containers
+    progress.take(task_of("RUNNING", RUNNING), [], 100.0, [{"containerName": "web", "waitsFor": ["app", "a\nb"]}])
+    assert web.describe(101.0) == "waits for app, a b to stop"
+    progress.take(task_of("RUNNING", RUNNING), [], 101.0, [{"containerName": "web", "waitsFor": []}])
+    assert web.describe(101.0) == "pre-stop command runs"
+    progress.take(task_of("RUNNING", RUNNING), line_of(windows={"web": (3, 3)})["windows"], 102.0)
+    assert web.describe(102.0) == "stopping, SIGKILL in 3.0 s"
+
+
 def test_a_second_stop_brings_the_deadline_forward() -> None:
     progress = stop_of(
         (100.0, RUNNING, (30.0, 30.0)), (101.0, RUNNING, (30.0, 1.0)), (102.0, ended(exitCode=137), None)

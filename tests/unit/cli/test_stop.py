@@ -243,6 +243,13 @@ class TestDrawing:
         assert three_quarters + "━" not in text
         assert "[red]db" in text
 
+    def test_shows_whose_turn_has_not_come(self) -> None:
+        progress = self.stopping()
+        running = task_of("RUNNING", container_of("web"), container_of("[red]db"))
+        windows = line_of(running, windows={"web": (4, 3)})["windows"]
+        progress.take(running, windows, 101.0, [{"containerName": "[red]db", "waitsFor": ["web"]}])
+        assert "waits for web to stop" in self.draw(progress, 101.0, color_system=None)
+
     def test_shows_a_main_process_that_left_others_behind(self) -> None:
         progress = self.stopping()
         running = task_of("RUNNING", container_of("web", exitCode=0))
