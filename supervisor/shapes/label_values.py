@@ -24,7 +24,7 @@ MOST_BACKOFF = 300.0
 
 MAX_BACKOFF = 3600.0
 
-_DURATION = re.compile(r"(?P<number>[0-9]{1,10}(\.[0-9]{1,6})?)(?P<unit>[smh]?)")
+_DURATION = re.compile(r"(?P<number>[0-9]{1,12}(\.[0-9]{1,6})?)(?P<unit>[smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -37,9 +37,11 @@ class Step(NamedTuple):
 
 
 def read_signal(text: str) -> int:
-    """``SIGTERM``, ``TERM`` or ``15`` as a number."""
+    """``SIGTERM``, ``TERM``, ``SIGRTMIN+3`` or ``15`` as a number."""
     if re.fullmatch(r"[0-9]{1,2}", text):
         number = int(text)
+    elif found := re.fullmatch(r"(?:SIG)?RTMIN\+([0-9]{1,2})", text.upper()):
+        number = signal.SIGRTMIN + int(found[1])
     else:
         name = text.upper() if text.upper().startswith("SIG") else "SIG" + text.upper()
         if name not in signal.Signals.__members__:
@@ -86,7 +88,8 @@ def read_duration(text: str) -> float:
     found = _DURATION.fullmatch(text)
     seconds = float(found["number"]) * _SECONDS[found["unit"]] if found else 0.0
     if not 0 < seconds <= MAX_SECONDS:
-        raise ValueError(f"expected seconds such as 90, 1.5, 5m or 2h, more than 0, got {shown(text)}")
+        bounds = "more than 0" if seconds <= MAX_SECONDS else f"up to {MAX_SECONDS}"
+        raise ValueError(f"expected seconds such as 90, 1.5, 5m or 2h, {bounds}, got {shown(text)}")
     return seconds
 
 

@@ -113,7 +113,7 @@ def check_labels(definition: ContainerDefinition, path: str) -> None:
             continue
         here = _path(path, name)
         if name not in LABELS:
-            near = difflib.get_close_matches(name[:64], LABELS, n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(name[:64].lower(), LABELS, n=1, cutoff=0.0)[0]
             raise ClientError(f"{here}: unknown label; did you mean {near!r}?")
         try:
             LABELS[name](value)

@@ -30,6 +30,8 @@ from supervisor.shapes.label_values import (
         ("1", 1),
         ("64", 64),
         ("SIGRTMIN", signal.SIGRTMIN),
+        ("SIGRTMIN+3", signal.SIGRTMIN + 3),
+        ("rtmin+30", signal.SIGRTMAX),
     ],
 )
 def test_a_signal(text: str, number: int) -> None:

@@ -129,6 +129,9 @@ def test_what_the_other_labels_say() -> None:
         (BACKOFF, "1:60", "nothing is restarted without restartPolicy.enabled; set it, or remove the label"),
         ("supervisor.stopsignal", "TERM", "unknown label; did you mean 'supervisor.stop-signal'?"),
         ("supervisor.prestop", "x", "unknown label; did you mean 'supervisor.pre-stop'?"),
+        ("supervisor.STOP-SIGNAL", "x", "unknown label; did you mean 'supervisor.stop-signal'?"),
+        (RUNTIME, "600000h", "expected seconds such as 90, 1.5, 5m or 2h, up to 2147483647, got '600000h'"),
+        (SIGNAL, "SIGRTMIN+31", "'SIGRTMIN+31' is no signal; signals are 1 to 64"),
     ],
 )
 def test_what_is_wrong_with_a_label_is_named(label: str, value: str, text: str) -> None:
