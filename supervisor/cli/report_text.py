@@ -13,7 +13,7 @@ from .sheet import Line, Page, folded, wrapped
 LONGEST = 5
 """Lines that one line of a log may take."""
 NOTABLE = 0.1
-"""Seconds by which the end of all must follow on that of the main process to be told."""
+"""Seconds by which one thing must follow on another for that to be told."""
 
 STYLES = {"graceful": "bold green", "killed": "bold red", "left-killed": "bold red", "unknown": "bold yellow"}
 """Of verdicts."""
@@ -33,7 +33,7 @@ def write_report(report: Json, page: Page) -> list[Line]:
     lines += _facts(report, page)
     for container in containers:
         if container["timeline"] or container["processes"] or container["log"]:
-            lines += _section(container, page)
+            lines += _section(container, page, report.get("stoppingAt"))
     return lines
 
 
@@ -47,7 +47,8 @@ def verdict(container: Json) -> str:
         case "graceful" | "signalled":
             return f"{_ended(container)}{_exit_time(container)}"
         case "exited":
-            return _because(f"{_ended(container)} by itself", container)
+            by = "unasked" if _entry(container, "exited").get("signal") else "by itself"
+            return _because(f"{_ended(container)} {by}", container)
         case "never-started":
             return _because("never started", container)
         case "running":
@@ -79,12 +80,13 @@ def _facts(report: Json, page: Page) -> Iterator[Line]:
         yield from wrapped(f"stop begun {utc(report['stoppingAt'])}{took}: {why}", page)
 
 
-def _section(container: Json, page: Page) -> Iterator[Line]:
+def _section(container: Json, page: Page, stopping_at: float | None) -> Iterator[Line]:
     title = f"{page.glyphs.rule * 2} {one_line(container['name'])} "
     yield Line("")
     yield Line(title + page.glyphs.rule * max(page.width - len(title), 0), "bold cyan")
     bar = draw_bar(container, page)
     yield from bar
+    yield from _delay(container, page, stopping_at)
     if bar:
         yield Line("")
     offsets = [f"{entry['after']:+.3f} s" for entry in container["timeline"]]
@@ -102,6 +104,15 @@ def _section(container: Json, page: Page) -> Iterator[Line]:
         yield Line("Last lines of its log:", "bold")
         for line in container["log"]:
             yield from folded(line, page, INDENT, LONGEST)
+
+
+def _delay(container: Json, page: Page, stopping_at: float | None) -> Iterator[Line]:
+    """How long after the task's stop its signal came: in the order of a stop, or after a pre-stop hook."""
+    signalled = _entry(container, "signalled").get("at")
+    if signalled is not None and stopping_at is not None and signalled - stopping_at >= NOTABLE:
+        hook = ", after its pre-stop hook" if _entry(container, "hook-ended") else ""
+        text = f"+0.0 s is {signalled - stopping_at:.1f} s after the begin of the task's stop{hook}"
+        yield from wrapped(text, page, INDENT, style="dim")
 
 
 def _entry(container: Json, what: str) -> Json:

@@ -114,7 +114,7 @@ REPORT = {
         (container_of("exited", exitCode=1), "exited 1 by itself"),
         (
             container_of("exited", entry(0.0, "exited", signal="SIGKILL"), reason="OutOfMemoryError"),
-            "ended by SIGKILL by itself: OutOfMemoryError",
+            "ended by SIGKILL unasked: OutOfMemoryError",
         ),
         (container_of("graceful", exitCode=0), "exited 0"),
         (container_of("never-started", reason="no such file"), "never started: no such file"),
@@ -146,6 +146,28 @@ def test_the_verdicts_come_first_and_then_what_to_do() -> None:
     assert "  +29.900 s  looked at 3 processes" in lines
     assert "What was left, seen 0.10 s before the deadline:" in lines
     assert lines.index("Last lines of its log:") < lines.index("── web " + "─" * 93)
+
+
+HOOKED = entry(0.1, "hook-ended", "pre-stop hook exited 0")
+
+
+@pytest.mark.parametrize(
+    ("begun", "timeline", "told"),
+    [
+        (1997.0, [SIGNALLED, EXITED], ["  +0.0 s is 3.0 s after the begin of the task's stop"]),
+        (
+            1998.0,
+            [SIGNALLED, HOOKED],
+            ["  +0.0 s is 2.0 s after the begin of the task's stop, after its pre-stop hook"],
+        ),
+        (1999.99, [SIGNALLED, EXITED], []),
+        (2001.0, [SIGNALLED, EXITED], []),
+        (1997.0, [EXITED], []),
+    ],
+)
+def test_a_signal_that_came_later_than_the_stop_says_so(begun: float, timeline: list[Json], told: list[str]) -> None:
+    lines = write_report(REPORT | {"stoppingAt": begun, "containers": [container_of("graceful", *timeline)]}, Page(80))
+    assert [line.text for line in lines if "begin of the task" in line.text] == told
 
 
 def test_of_what_has_no_story_there_is_no_section() -> None:
