@@ -5,6 +5,7 @@ Programs are recognized by their names, which anybody can bear: so a name gives 
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from typing import NamedTuple
@@ -62,6 +63,12 @@ def _by_name(*names: str) -> Callable[[str, str], bool]:
     return lambda name, command: name in names or any(f"/{one} " in f"/{command} " for one in names)
 
 
+def _interactive(*names: str) -> Callable[[str, str], bool]:
+    """One of that name, or with a version after it, that was given nothing to run."""
+    program = re.compile(f"(.*/|-)?({'|'.join(names)})[0-9.]*( -i)?")
+    return lambda _, command: program.fullmatch(command) is not None
+
+
 def _sent(signum: int) -> str:
     return f"set the label `supervisor.stop-signal` to {signal.Signals(signum).name}"
 
@@ -115,9 +122,13 @@ _PROGRAMS = (
         "java runs its shutdown hooks on SIGTERM: see with `jstack` where, or give it a longer `stopTimeout`",
     ),
     _Program(
-        lambda _, command: command.split(" ")[-1].rpartition("/")[2].startswith("python") or command.endswith(" -i"),
-        f"an interactive python ends on the end of its input: give it a script, or {_sent(signal.SIGINT)}",
-        signal.SIGINT,
+        _interactive("python"),
+        "an interactive python ends on the end of its input, not on SIGINT: give it a script",
+    ),
+    _Program(
+        _interactive("sh", "bash", "dash", "ksh", "zsh"),
+        f"an interactive shell ignores SIGTERM, and ends on SIGHUP: {_sent(signal.SIGHUP)}, or give it a script",
+        signal.SIGHUP,
     ),
 )
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from . import causes
 from .advice import advise
 from .records import Finding, Kind, Sight
 
 MOST = 200
 """Characters of a summary."""
+
+MOST_SEEN = 32
+"""Processes that the keeper looks at; there may have been more."""
 
 _FAST = frozenset((Kind.UNINTERRUPTIBLE, Kind.FROZEN, Kind.TRACED, Kind.STOPPED))
 _DEAF = _FAST | {Kind.IGNORES, Kind.BLOCKS, Kind.INIT, Kind.NO_EFFECT, Kind.FORKS}
@@ -38,7 +43,12 @@ def diagnose(sights: Sequence[Sight], signums: Sequence[int], main_pid: int, *, 
         findings.append(_find(case))
     kinds = {finding.pid: finding.kind for finding in findings}
     below = {sight.pid: {kinds[pid] for pid in _below(sight.pid, children)} for sight in sights}
-    return sorted(findings, key=lambda one: (_rank(one.kind, below[one.pid]), one.pid != main_pid))
+    ranks = {one.pid: _rank(one.kind, below[one.pid]) for one in findings}
+    # What would help who only waits for others is theirs to do.
+    findings = [
+        msgspec.structs.replace(one, advice="") if one.kind in _IDLE and ranks[one.pid] > 1 else one for one in findings
+    ]
+    return sorted(findings, key=lambda one: (ranks[one.pid], one.pid != main_pid))
 
 
 def _find(case: causes.Case) -> Finding:
@@ -95,7 +105,8 @@ def summarize(findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
     first, more = findings[0], len(findings) - 1
-    rest = f", and {more} more" if more else ""
+    at_least = "at least " if len(findings) >= MOST_SEEN else ""
+    rest = f", and {at_least}{more} more" if more else ""
     text = f"{first.pid} ({first.name}) {first.text}"
     if len(text) > MOST - len(rest):
         text = text[: max(MOST - len(rest) - 1, 0)] + "…"

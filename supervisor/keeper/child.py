@@ -47,7 +47,7 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
         stage = "cgroup"
         if birth.cgroup is not None:
             cgroup.enter(birth.cgroup)
-        stage = "log"
+        stage = "journald" if spec.log_driver == "journald" else "log"
         _open_streams(spec, birth.log_dir)
         process.close_from(_REPORT_FD + 1)
         stage = "ulimits"

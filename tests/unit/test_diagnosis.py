@@ -260,6 +260,8 @@ def test_who_waits_for_a_late_child_is_less_to_blame_than_the_child() -> None:
     first, second = found(handling("wait4"), child(caught=TERM, syscall="recvfrom", target="tcp 10.0.0.1:5432"))
     assert (first.pid, first.kind) == (101, Kind.NETWORK)
     assert second.kind is Kind.CHILD
+    assert first.advice
+    assert second.advice == "", "what helps is the child's to do"
 
 
 def test_the_last_of_a_chain_of_waiting_processes_is_first() -> None:
@@ -335,7 +337,12 @@ def test_vfork_names_the_child() -> None:
         ("python3", "/usr/bin/python3 /usr/bin/celery worker", "warm shutdown"),
         ("npm start", "npm start", "node server.js"),
         ("java", "java -jar app.jar", "shutdown hooks"),
-        ("python3", "python3", "interactive"),
+        ("python3", "python3", "an interactive python ends on the end of its input"),
+        ("python3.11", "/usr/bin/python3.11 -i", "an interactive python"),
+        ("bash", "bash -i", "SIGHUP"),
+        ("sh", "-sh", "SIGHUP"),
+        ("worker", "/srv/worker --log python", "close idle connections"),
+        ("sed", "sed -i", "close idle connections"),
         ("python3", "python3 server.py", "close idle connections"),
     ],
 )
@@ -362,6 +369,7 @@ def test_a_summary_names_the_first_and_counts_the_rest() -> None:
     findings = found(seen(4711, ignored=TERM), child(ignored=TERM), child(102, ignored=TERM))
     assert summarize(findings) == "4711 (python3) ignores SIGTERM, and 2 more"
     assert summarize(findings[:1]) == "4711 (python3) ignores SIGTERM"
+    assert summarize(findings[:1] * 32) == "4711 (python3) ignores SIGTERM, and at least 31 more"
     assert summarize([]) == ""
 
 
