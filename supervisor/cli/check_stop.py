@@ -94,6 +94,7 @@ def check(
     if junit is not None and (os.path.isdir(junit) or not os.path.isdir(os.path.dirname(junit) or ".")):
         _refuse(f"invalid value for '--junit': {junit!r} is no file in a directory that exists")
     window = DEFAULT_TIMEOUT if timeout is None else timeout
+    words = tuple(map(_as_utf8, words))
     definition = _definition(words, signal, timeout)
     _check(definition)
     after = DEFAULT_READY_AFTER if ready_after is None else ready_after
@@ -155,11 +156,12 @@ def _definition(words: Sequence[str], signals: str, timeout: float | None) -> di
         directory = os.getcwd()
     except OSError as exc:
         raise NotTried(f"cannot tell the working directory: {exc.strerror}; change to one that exists") from exc
+    directory = _as_utf8(directory)
     for what, text in (("working directory", directory), *(("argument", word) for word in words)):
         if not _is_unicode(text):
-            raise NotTried(f"cannot pass on the {what} {text!r}: it is not UTF-8; give it another name")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    reserved = sorted(os.environ.keys() - environ.keys() - OF_THE_CLI)
+            raise NotTried(f"cannot pass on the {what} {text!r}: it is not UTF-8; use another")
+    environ = {_as_utf8(name): _as_utf8(value) for name, value in os.environ.items() if not name.startswith(OURS)}
+    reserved = sorted(one for one in os.environ if one.startswith(OURS) and one not in OF_THE_CLI)
     odd = sorted(name for name, value in environ.items() if not (name and _is_unicode(name + value)))
     for names, why in ((reserved, f"{OURS}* is the agent's"), (odd, "not UTF-8")):
         if names:
@@ -179,6 +181,11 @@ def _definition(words: Sequence[str], signals: str, timeout: float | None) -> di
             }
         ],
     }
+
+
+def _as_utf8(text: str) -> str:
+    """What was given as bytes, also where the locale is one that has no such characters."""
+    return os.fsencode(text).decode(errors="surrogateescape")
 
 
 def _is_unicode(text: str) -> bool:

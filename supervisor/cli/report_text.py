@@ -47,8 +47,11 @@ def verdict(container: Json) -> str:
         case "graceful" | "signalled":
             return f"{_ended(container)}{_exit_time(container)}"
         case "exited":
+            ended, reason = _ended(container), container.get("reason") or ""
+            if reason.lower().startswith(ended.lower()):
+                return ended + reason[len(ended) :]
             by = "unasked" if _entry(container, "exited").get("signal") else "by itself"
-            return _because(f"{_ended(container)} {by}", container)
+            return _because(f"{ended} {by}", container)
         case "never-started":
             return _because("never started", container)
         case "running":

@@ -213,6 +213,9 @@ def _file(keeper: Keeper, text: str, mode: int) -> str:
     return str(path)
 
 
+WITHOUT_JOURNALD = pytest.mark.skipif(os.path.exists("/run/systemd/journal/stdout"), reason="journald runs here")
+
+
 @whatever_the_tracking
 @pytest.mark.parametrize(
     ("members", "stage", "number"),
@@ -229,6 +232,7 @@ def _file(keeper: Keeper, text: str, mode: int) -> str:
         pytest.param({"user": "root:no-such-group"}, "user", errno.EINVAL, id="group"),
         pytest.param({"ulimits": [("nofile", 20, 10)]}, "ulimits", errno.EINVAL, id="ulimits"),
         pytest.param({"task": "f" * 32}, "log", errno.EEXIST, id="log"),
+        pytest.param({"log_driver": "journald"}, "journald", errno.ENOENT, id="journald", marks=WITHOUT_JOURNALD),
     ],
 )
 def test_a_failure_names_its_stage_and_errno_and_leaves_nothing(

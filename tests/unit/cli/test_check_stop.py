@@ -65,6 +65,13 @@ def test_an_argument_that_cannot_be_passed_on(run: Run) -> None:
     assert r"cannot pass on the argument '\udcff': it is not UTF-8" in result.err
 
 
+def test_text_is_utf_8_whatever_the_locale_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("latin-1"))
+    monkeypatch.setattr(os, "environ", {"A": "hÃ¤llo"})
+    (container,) = check_stop._definition(["echo"], "SIGQUIT", 5.0)["containerDefinitions"]
+    assert container["environment"] == [{"name": "A", "value": "hällo"}]
+
+
 def test_the_definition_has_what_the_caller_has(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,12 @@ REPORT = {
             container_of("exited", entry(0.0, "exited", signal="SIGKILL"), reason="OutOfMemoryError"),
             "ended by SIGKILL unasked: OutOfMemoryError",
         ),
+        (
+            container_of(
+                "exited", entry(0.0, "exited", signal="SIGHUP"), reason="Ended by SIGHUP, which was another's"
+            ),
+            "ended by SIGHUP, which was another's",
+        ),
         (container_of("graceful", exitCode=0), "exited 0"),
         (container_of("never-started", reason="no such file"), "never started: no such file"),
         (container_of("unknown", reason="Lost"), "ended, exit code not known: Lost"),
