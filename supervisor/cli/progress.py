@@ -42,6 +42,7 @@ class ContainerStop:
         """What the agent says of it at ``now``. Its end is taken once; a new stream repeats it."""
         if self.ended is not None:
             return
+        was_pending = self.state == "PENDING"
         self.state = one_line(str(container.get("lastStatus", self.state)))
         self.exit_code = container.get("exitCode")
         self.waits_for = None if waits_for is None else tuple(map(one_line, waits_for))
@@ -51,7 +52,8 @@ class ContainerStop:
             self.stop_timeout = window["stopTimeout"]
             self.deadline = now + window["remaining"]
         if self.state == "STOPPED":
-            self.ended = self._how(container.get("reason"), now)
+            not_begun = was_pending and self.exit_code is None
+            self.ended = "never started" if not_begun else self._how(container.get("reason"), now)
 
     def remaining(self, now: float) -> float:
         """Seconds of the window that are left."""
@@ -104,7 +106,7 @@ class StopProgress:
         for stop, container in zip(self.containers, task.get("containers", []), strict=True):
             stop.state = one_line(str(container.get("lastStatus", stop.state)))
             if stop.state == "STOPPED":
-                stop.ended = f"had ended before, exit code {container.get('exitCode', 'not known')}"
+                stop.ended = _before(container)
 
     @property
     def done(self) -> bool:
@@ -126,3 +128,11 @@ class StopProgress:
         for stop in self.containers:
             if stop.name in containers:
                 stop.take(containers[stop.name], running.get(stop.name), now, waits.get(stop.name))
+
+
+def _before(container: dict[str, Any]) -> str:
+    """Of one that was over when the stop was asked for."""
+    code, reason = container.get("exitCode"), container.get("reason")
+    if code is None and reason:
+        return f"was not running: {one_line(reason)}"
+    return f"had ended before, exit code {'not known' if code is None else code}"

@@ -158,7 +158,9 @@ def _kill_time(container: Json) -> str:
 
 def _because(what: str, container: Json) -> str:
     """With why: the finding, else what the record says."""
-    why = container.get("finding") or container.get("reason")
+    why = container.get("finding") or container.get("reason") or ""
+    if why.startswith("Killed ") and "killed" in what:
+        why = why.partition(": ")[2]  # that it was killed, and when, is told already
     return f"{what}: {why}" if why else what
 
 

@@ -67,6 +67,15 @@ def test_whose_signal_has_not_come_says_what_it_waits_for() -> None:
     assert web.describe(102.0) == "stopping, SIGKILL in 3.0 s"
 
 
+def test_who_was_never_started_is_not_said_to_have_ended() -> None:
+    over = ended(reason="CannotStartContainerError: no such file")
+    progress = StopProgress(task_of("RUNNING", over, container_of("db", "PENDING")), 100.0)
+    web, db = progress.containers
+    assert web.describe(100.0) == "was not running: CannotStartContainerError: no such file"
+    progress.take(task_of("STOPPED", over, container_of("db", "STOPPED")), [], 100.1)
+    assert db.describe(100.1) == "never started"
+
+
 def test_a_second_stop_brings_the_deadline_forward() -> None:
     progress = stop_of(
         (100.0, RUNNING, (30.0, 30.0)), (101.0, RUNNING, (30.0, 1.0)), (102.0, ended(exitCode=137), None)

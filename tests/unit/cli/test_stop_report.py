@@ -111,6 +111,10 @@ REPORT = {
         ),
         (container_of("killed", exitCode=137, seconds=2.0), "killed 2.0 s after the stop signal"),
         (container_of("killed", KILLED, exitCode=137), "killed"),
+        (
+            container_of("killed", SIGNALLED, KILLED, exitCode=137, reason="Killed 30.0 s after the stop signal: late"),
+            "killed 30.0 s after SIGTERM: late",
+        ),
         (container_of("exited", exitCode=1), "exited 1 by itself"),
         (
             container_of("exited", entry(0.0, "exited", signal="SIGKILL"), reason="OutOfMemoryError"),
