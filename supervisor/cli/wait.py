@@ -42,7 +42,12 @@ UNSUPPORTED = ("services-stable", "services-inactive")
 def command(name: str) -> click.Command:
     """The group of waiters under that name."""
     waiters = [_waiter(waiter) for waiter in WAITERS] + [_unsupported(waiter) for waiter in UNSUPPORTED]
-    return Group(name, commands=waiters, help="Wait until tasks have reached a state.")
+    return Group(
+        name,
+        commands=waiters,
+        help="Wait until tasks have reached a state.",
+        short_help="Wait until tasks have reached a state",
+    )
 
 
 def _waiter(name: str) -> click.Command:

@@ -102,7 +102,7 @@ def test_a_run_that_could_not_be_tried() -> None:
             checked(GOOD, ready=("time", "1")),
             [
                 "graceful: 1 of 1 run; stopped after 0.10 s, less than 1 % of the window",
-                "note: it was taken to be ready 1 s after its start; --ready-tcp, -http and -log see it",
+                "note: it was taken to be ready 1 s after its start; --ready-tcp, --ready-http or --ready-log see it",
             ],
         ),
     ],
