@@ -92,10 +92,12 @@ def describe(process: dict[str, Any]) -> Iterator[str]:
     if "connections" in process:
         yield f"connections: {', '.join(process['connections'])}"
     threads = process["threads"]
+    rates = [f"{process['cpuRate']:.2f} CPUs"] if "cpuRate" in process else []
+    rates += [f"{size(process['ioRate'])}/s"] if "ioRate" in process else []
     yield (
         f"used: {process['cpuSeconds']:.1f} s of CPU, {size(process['memory'])}, "
-        f"{threads} thread{'' if threads == 1 else 's'}, in {process['age']:.0f} s; when seen "
-        f"{process['cpuRate']:.2f} CPUs, {size(process['ioRate'])}/s"
+        f"{threads} thread{'' if threads == 1 else 's'}, in {process['age']:.0f} s"
+        + (f"; when seen {', '.join(rates)}" if rates else "")
     )
 
 

@@ -78,7 +78,7 @@ def is_in(mask: int, signum: int) -> bool:
 
 def is_working(sight: Sight) -> bool:
     """Whether it made progress while it was looked at."""
-    return sight.cpu_rate >= BUSY or sight.io_rate >= BRISK
+    return (sight.cpu_rate or 0.0) >= BUSY or (sight.io_rate or 0.0) >= BRISK
 
 
 def handles(sight: Sight, signum: int) -> bool:
@@ -229,8 +229,8 @@ SOFT = frozenset((Kind.CHILD, Kind.PIPE, Kind.TIME, Kind.EVENTS, Kind.SIGNAL, Ki
 
 
 def _progress(sight: Sight) -> str:
-    rate = sight.io_rate
-    parts = [f"CPU {sight.cpu_rate:.2f}"] if sight.cpu_rate >= 0.01 else []
+    cpu, rate = sight.cpu_rate or 0.0, sight.io_rate or 0.0
+    parts = [f"CPU {cpu:.2f}"] if cpu >= 0.01 else []
     if rate >= 1e6:
         parts.append(f"{rate / 1e6:.0f} MB/s")
     elif rate >= 1e3:

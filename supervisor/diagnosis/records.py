@@ -47,10 +47,10 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Open network connections, the first few."""
     cpu_seconds: float = 0.0
     """CPU used in all."""
-    cpu_rate: float = 0.0
-    """CPUs used while it was looked at: 1.0 is one CPU kept busy."""
-    io_rate: float = 0.0
-    """Bytes a second that it read and wrote meanwhile."""
+    cpu_rate: float | None = None
+    """CPUs used while it was looked at: 1.0 is one CPU kept busy. None where it was not there for so long."""
+    io_rate: float | None = None
+    """Bytes a second that it read and wrote meanwhile; None also where that is hidden."""
     memory: int = 0
     """Resident bytes."""
     age: float = 0.0

@@ -32,10 +32,8 @@ class Sample(NamedTuple):
     """Monotonic seconds."""
     cpu: int
     """Nanoseconds of CPU time, of all its threads."""
-    io: int
-    """Bytes that it read and wrote, cached or not."""
-    disk: int
-    """Bytes that were read and written for it below the cache."""
+    io: tuple[int, int] | None
+    """Bytes that it read and wrote, cached or not, and those below the cache; None where that is hidden from us."""
 
 
 class _Thread(NamedTuple):
@@ -56,10 +54,12 @@ def sample(pid: int) -> Sample | None:
     except OSError:
         return None
     told = _read_pairs(f"/proc/{pid}/io")
-    io, disk = (
-        sum(int(told.get(key, 0)) for key in keys) for keys in (("rchar", "wchar"), ("read_bytes", "write_bytes"))
-    )
-    return Sample(time.monotonic(), cpu, io, disk)
+    io = (_sum(told, "rchar", "wchar"), _sum(told, "read_bytes", "write_bytes")) if told else None
+    return Sample(time.monotonic(), cpu, io)
+
+
+def _sum(told: dict[str, str], *keys: str) -> int:
+    return sum(int(told.get(key, 0)) for key in keys)
 
 
 def see(pid: int, before: Sample | None) -> dict[str, Any] | None:
@@ -145,7 +145,9 @@ def _rates(pid: int, before: Sample | None) -> dict[str, float]:
     rates = {"cpu_seconds": now.cpu / 1e9}
     if before is not None and (seconds := now.at - before.at) > 0:
         rates["cpu_rate"] = round(max(now.cpu - before.cpu, 0) / 1e9 / seconds, 3)
-        rates["io_rate"] = round(max(now.io - before.io, now.disk - before.disk, 0) / seconds, 1)
+        if before.io is not None and now.io is not None:
+            most = max(after - earlier for earlier, after in zip(before.io, now.io, strict=True))
+            rates["io_rate"] = round(max(most, 0) / seconds, 1)
     return rates
 
 

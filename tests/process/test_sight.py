@@ -274,7 +274,8 @@ def test_what_is_hidden_from_another_user_is_left_out(container: Container, what
     container.until(*LATE[what])
     told = _as_nobody(lambda: sight.see(main, sight.sample(main)))
     seen = msgspec.convert(told, Sight)
-    assert (seen.syscall, seen.target, seen.stack, seen.connections) == ("", "", (), ())
+    assert (seen.syscall, seen.target, seen.stack, seen.connections, seen.io_rate) == ("", "", (), (), None)
+    assert seen.cpu_rate is not None
     assert (seen.state, seen.caught >> signal.SIGTERM - 1 & 1) == ("S", 1)
     (finding,) = diagnose([seen], [signal.SIGTERM], main, main_over=False)
     assert finding.kind is (kind if seen.wchan else Kind.UNKNOWN)

@@ -266,6 +266,15 @@ def test_what_is_told_of_a_process() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("hidden", "told"),
+    [(["ioRate"], "in 31 s; when seen 0.98 CPUs"), (["cpuRate", "ioRate"], "1 thread, in 31 s")],
+)
+def test_a_rate_that_could_not_be_seen_is_not_told(hidden: list[str], told: str) -> None:
+    process = {key: value for key, value in process_of(4712).items() if key not in hidden}
+    assert [line.text for line in draw_tree([process], Page(200, ASCII))][-1].endswith(told)
+
+
 def test_names_cannot_steer_the_terminal() -> None:
     evil = "a\x1b[2J\n\r\x9bb"
     container = container_of("killed", SIGNALLED, name=evil, reason=evil, log=[evil], advice=[evil])
