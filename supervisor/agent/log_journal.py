@@ -13,6 +13,7 @@ import collections
 import contextlib
 import functools
 import os
+import re
 import shlex
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -28,6 +29,8 @@ from supervisor.shapes import LogsAsked
 Runs = Callable[[], dict[str, int | None]]
 """The ids of a container's runs, each with the pid of its main process."""
 
+_RUN = re.compile(r"[0-9a-f]{32}|supervisor-[0-9a-f]{32}\.service")
+"""A cgroup of a run, or the unit that its stream names."""
 _LONGEST = 1024 * 1024
 """Bytes of an entry with all its fields; journald cuts lines long before."""
 
@@ -135,14 +138,15 @@ class Entries:
 
 
 def _is_of(entry: dict[str, Any], run: str, main: int | None) -> bool:
-    """Whether the entry itself says that it is of that run."""
-    groups = str(entry.get("_SYSTEMD_CGROUP", "")).split("/")
-    return (
-        run in groups
-        or wire.hook_run(run) in groups
-        or entry.get("_SYSTEMD_UNIT") == wire.journal_unit(run)
-        or (main is not None and entry.get("_PID") == str(main))
-    )
+    """Whether the entry itself says that it is of that run. A pid says so where nothing names another run.
+
+    A journal reaches back over many boots, and pids begin anew with each.
+    """
+    groups, unit = str(entry.get("_SYSTEMD_CGROUP", "")).split("/"), str(entry.get("_SYSTEMD_UNIT", ""))
+    if run in groups or wire.hook_run(run) in groups or unit == wire.journal_unit(run):
+        return True
+    named = any(_RUN.fullmatch(name) for name in (*groups, unit))
+    return main is not None and entry.get("_PID") == str(main) and not named
 
 
 @contextlib.contextmanager

@@ -76,7 +76,9 @@ def test_an_entry_is_of_a_run_by_its_cgroup_its_main_process_or_its_stream(scrip
         + entry("5", "gone before it was looked at", _PID="45", _SYSTEMD_UNIT=f"supervisor-{RUN}.service")
         + entry("6", "pre-stop command", _PID="46", _SYSTEMD_CGROUP=f"/supervisor/task/{wire.hook_run(RUN)}")
         + entry("7", "other run gone", _PID="47", _SYSTEMD_UNIT="supervisor-" + "e" * 32 + ".service")
-        + entry("8", "other run", _PID=None, _SYSTEMD_CGROUP="/supervisor/task/" + "e" * 32)
+        + entry("8", "same pid in another run", _SYSTEMD_CGROUP="/supervisor/task/" + "e" * 32)
+        + entry("9", "and gone", _SYSTEMD_UNIT="supervisor-" + "e" * 32 + ".service")
+        + entry("10", "other run", _PID=None, _SYSTEMD_CGROUP="/supervisor/task/" + "e" * 32)
     )
     of_any = ["child", "same stream", "gone before it was looked at", "pre-stop command"]
     assert read(entries()) == ["main process", *of_any]
