@@ -31,15 +31,25 @@ Runs = Callable[[], dict[str, int | None]]
 
 _RUN = re.compile(r"[0-9a-f]{32}|supervisor-[0-9a-f]{32}\.service")
 """A cgroup of a run, or the unit that its stream names."""
+_MARGIN = 3600.0
+"""Seconds by which the wall clock may have been set while the task ran, without a line of it being missed."""
 _LONGEST = 1024 * 1024
 """Bytes of an entry with all its fields; journald cuts lines long before."""
 
 
 class Entries:
-    """Those of one container."""
+    """Those of one container. ``span``: Unix times of its task's beginning, and of its end if that is over.
 
-    def __init__(self, asked: LogsAsked, container: str, tag: str, runs: Runs) -> None:
+    Others may have used the tag for years; their entries need not be gone through.
+    """
+
+    def __init__(
+        self, asked: LogsAsked, container: str, tag: str, runs: Runs, span: tuple[float, float | None]
+    ) -> None:
         self._asked = asked
+        begin, end = span
+        self._since = max(begin - _MARGIN, asked.since or 0.0)
+        self._until = None if end is None else end + _MARGIN
         self._container = container
         self._tag = tag
         self._runs = runs
@@ -52,8 +62,10 @@ class Entries:
             argv += ["--follow", "--no-tail"]
         if self._place is not None:
             argv.append(f"--after-cursor={self._place}")
-        elif self._asked.since is not None:
-            argv.append(f"--since=@{self._asked.since:.6f}")
+        else:
+            argv.append(f"--since=@{self._since:.6f}")
+        if self._until is not None:
+            argv.append(f"--until=@{self._until:.6f}")
         return [*argv, f"SYSLOG_IDENTIFIER={self._tag}"]
 
     async def read(self) -> AsyncGenerator[list[dict[str, Any]], None]:

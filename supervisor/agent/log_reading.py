@@ -61,7 +61,7 @@ class LogService(World):
         if found is None or found.cluster != names.cluster:
             raise InvalidParameterError(shapes.TASK_NOT_FOUND)
         readable = self._readable(asked, found)
-        return _told({"containers": list(readable)}, self._sources(asked, readable))
+        return _told({"containers": list(readable)}, self._sources(asked, found, readable))
 
     def _readable(self, asked: shapes.LogsAsked, task: Task) -> dict[str, LogConfiguration | None]:
         """The containers that are meant. One that cannot be shown is refused where nothing else would be shown."""
@@ -72,7 +72,9 @@ class LogService(World):
             raise ClientError("; ".join(_NOT_READABLE[driver].format(name=name) for name, driver in hidden.items()))
         return {name: log for name, log in chosen.items() if name not in hidden}
 
-    def _sources(self, asked: shapes.LogsAsked, readable: dict[str, LogConfiguration | None]) -> list[Lines]:
+    def _sources(
+        self, asked: shapes.LogsAsked, task: Task, readable: dict[str, LogConfiguration | None]
+    ) -> list[Lines]:
         """The files of the containers as one, and a journal for each of the others."""
         files = [name for name, log in readable.items() if shapes.is_file_driver(log)]
         journals = {name: log for name, log in readable.items() if log and not shapes.is_file_driver(log)}
@@ -82,7 +84,8 @@ class LogService(World):
             sources.append(self._follow_files(tapes, asked.task_id) if asked.follow else _read_files(tapes))
         for name, log in journals.items():
             tag = log.options.get("tag", name)
-            entries = Entries(asked, name, tag, functools.partial(self._runs, asked.task_id, name, {}))
+            runs = functools.partial(self._runs, asked.task_id, name, {})
+            entries = Entries(asked, name, tag, runs, (task.created_at, task.stopped_at))
             sources.append(self._follow_journal(entries, asked.task_id) if asked.follow else entries.read())
         return sources
 

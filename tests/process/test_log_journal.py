@@ -46,7 +46,7 @@ def entry(cursor: str, text: object, **fields: object) -> str:
 
 
 def entries(runs: dict[str, int | None] | None = None, **asked: Any) -> Entries:
-    return Entries(ASKED._replace(**asked), "main", "web main", lambda: runs or {RUN: 42})
+    return Entries(ASKED._replace(**asked), "main", "web main", lambda: runs or {RUN: 42}, (3600.5, None))
 
 
 async def texts(told: AsyncIterator[list[dict[str, Any]]]) -> list[str]:
@@ -95,10 +95,17 @@ def test_what_is_asked(script: Script, tmp_path: Path) -> None:
     for asked in ({}, {"since": 2.25}, {"since": 2.25, "places": {"main": "s=1", "x": "s=2"}}):
         read(entries(**asked))
     assert (tmp_path / "asked").read_text().splitlines() == [
-        f"{OPTIONS} SYSLOG_IDENTIFIER=web main",
+        f"{OPTIONS} --since=@0.500000 SYSLOG_IDENTIFIER=web main",
         f"{OPTIONS} --since=@2.250000 SYSLOG_IDENTIFIER=web main",
         f"{OPTIONS} --after-cursor=s=1 SYSLOG_IDENTIFIER=web main",
     ]
+
+
+def test_of_a_task_that_is_over_nothing_is_asked_that_came_long_after(script: Script, tmp_path: Path) -> None:
+    script("")
+    read(Entries(ASKED, "main", "x", dict, (7200.0, 7300.0)))
+    asked = (tmp_path / "asked").read_text()
+    assert asked == f"{OPTIONS} --since=@3600.000000 --until=@10900.000000 SYSLOG_IDENTIFIER=x\n"
 
 
 @pytest.mark.parametrize(("tail", "lines"), [(0, []), (1, ["b"]), (5, ["a", "b"])])

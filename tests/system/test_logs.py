@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -186,7 +187,8 @@ def test_output_in_the_journal_is_read_with_journalctl(start_daemon: StartDaemon
     daemon = start_daemon(environ={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     log = {"logDriver": "journald", "options": {"tag": "web/main"}}
     arn = daemon.run(daemon.container("says.py", logConfiguration=log))
-    run = daemon.wait(arn)["containers"][0]["runtimeId"]  # where there is no journald it could not be started
+    task = daemon.wait(arn)  # where there is no journald it could not be started
+    run = task["containers"][0]["runtimeId"]
     ours = {"_SYSTEMD_CGROUP": f"/a/b/{run}", "_STREAM_ID": "1", "_PID": "1", "__REALTIME_TIMESTAMP": "1500000"}
     texts: list[tuple[dict[str, str], object]] = [
         (ours, "from the main process"),
@@ -197,8 +199,8 @@ def test_output_in_the_journal_is_read_with_journalctl(start_daemon: StartDaemon
         "".join(json.dumps(fields | {"MESSAGE": text, "__CURSOR": "c"}) + "\n" for fields, text in texts)
     )
     assert daemon.cli("logs", arn).stdout == "from the main process\nover the same stream \N{REPLACEMENT CHARACTER}\n"
-    assert daemon.cli("logs", arn, "--tail", "1", "--since", "1.5").stdout.startswith("over")
-    assert [line.rpartition("--quiet ")[2] for line in asked.read_text().splitlines()] == [
-        "SYSLOG_IDENTIFIER=web/main",
-        "--since=@1.500000 SYSLOG_IDENTIFIER=web/main",
-    ]
+    since = round(task["createdAt"])
+    assert daemon.cli("logs", arn, "--tail", "1", "--since", str(since)).stdout.startswith("over")
+    begin, end = task["createdAt"] - 3600, task["stoppedAt"] + 3600
+    spans = re.findall(r"--since=@(\S+) --until=@(\S+) SYSLOG_IDENTIFIER=web/main\n", asked.read_text())
+    assert [float(at) for span in spans for at in span] == pytest.approx([begin, end, since, end], abs=0.01)
