@@ -100,7 +100,8 @@ def text_of_end(checked: Checked) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in summary.warnings)
     kind, target = checked.ready
     if kind == "time" and summary.verdict is not Verdict.NOT_TRIED:
-        yield f"note: it was taken to be ready {target} s after its start; --ready-tcp, --ready-http or --ready-log see it"
+        better = "--ready-tcp, --ready-http or --ready-log see it"
+        yield f"note: it was taken to be ready {target} s after its start; {better}"
 
 
 def _of_window(run: CheckedRun) -> str:
