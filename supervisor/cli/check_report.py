@@ -100,8 +100,8 @@ def text_of_end(checked: Checked) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in summary.warnings)
     kind, target = checked.ready
     if kind == "time" and summary.verdict is not Verdict.NOT_TRIED:
-        better = "--ready-tcp, --ready-http or --ready-log see it"
-        yield f"note: it was taken to be ready {target} s after its start; {better}"
+        sees = "--ready-tcp, --ready-http or --ready-log see it"
+        yield f"note: it was taken to be ready {target} s after its start; {sees}"
 
 
 def _of_window(run: CheckedRun) -> str:

@@ -56,7 +56,7 @@ def verdict(container: Json) -> str:
             return _because("never started", container)
         case "running":
             return _under_way(container)
-    return _because("ended, exit code not known", container)
+    return _because("nobody knows how it ended", container)
 
 
 def utc(at: float) -> str:

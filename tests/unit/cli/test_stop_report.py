@@ -128,7 +128,7 @@ REPORT = {
         ),
         (container_of("graceful", exitCode=0), "exited 0"),
         (container_of("never-started", reason="no such file"), "never started: no such file"),
-        (container_of("unknown", reason="Lost"), "ended, exit code not known: Lost"),
+        (container_of("unknown", reason="Lost"), "nobody knows how it ended: Lost"),
         (container_of("running", lastStatus="RUNNING"), "running"),
         (container_of("running", SIGNALLED), "stopping: SIGTERM was sent, SIGKILL 30.0 s after it"),
         (container_of("running", SIGNALLED, KILLED, reason="4711 is in D"), "still there after SIGKILL: 4711 is in D"),
