@@ -109,7 +109,7 @@ ASKED = {
 """Tasks that the user stops."""
 
 STORMS = {
-    "grows": Way(("grows.py",), 137, PYTHON + r"ignores SIGTERM, and \d+ more"),
+    "grows": Way(("grows.py",), 137, PYTHON + r"ignores SIGTERM, and (at least )?\d+ more"),
     "leaves a chain of forks": Way(
         ("hopper.py",),
         0,
