@@ -8,6 +8,8 @@ from supervisor.lifecycle.events import Exited
 from supervisor.model import MAX_REASON, Container
 
 MAX_RUNTIME = "supervisor.max-runtime"
+NO_TIME = 0.02
+"""Seconds: a window in which nobody could have stopped, nor have been looked at."""
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -31,6 +33,8 @@ def of_end(container: Container) -> str | None:
 
 
 def _who_was_late(container: Container) -> str:
+    if container.window is not None and container.window < NO_TIME:
+        return "it was given no time"
     exited, exited_at = container.exit, container.exited_at or container.killed_at or 0.0
     by_kill = exited is not None and exited.signal == signal.SIGKILL and exited_at >= (container.killed_at or 0.0)
     who = "the main process" if by_kill else "processes that the main process left behind"
