@@ -81,6 +81,8 @@ class Caller(threading.Thread):
         self._directory = daemon.directory
         self._definitions = definitions
         self._random = random.Random(seed)
+        # Each caller begins with another kind than the one before, so that also a few tasks are of every kind.
+        self._kinds = itertools.islice(itertools.cycle(definitions), seed % len(definitions), None)
         self.enough = threading.Event()
         self.ran: list[Ran] = []
         self.repeated = 0
@@ -95,7 +97,7 @@ class Caller(threading.Thread):
             self.error = exc
 
     def _one(self) -> None:
-        kind = self._random.choice([*self._definitions])
+        kind = next(self._kinds)
         code, token = self._random.randrange(1, 100), secrets.token_hex(16)
         file = Path(self._directory, f"ran-{token}")
         environment = [{"name": "FILE", "value": str(file)}, {"name": "CODE", "value": str(code)}]
