@@ -45,8 +45,11 @@ def translate(event: wire.RunEvent, container: Container) -> lifecycle.RunEvent 
 
 
 def moment(task: Task, container: Container, event: wire.RunEvent) -> Moment | None:
-    """The event as it is kept for the stop report; None where that has no use for it."""
-    if not isinstance(event, _KEPT):
+    """The event as it is kept for the stop report; None where that has no use for it.
+
+    Of what does not die a SIGKILL is told every few seconds, perhaps for days: once that is known, no more are kept.
+    """
+    if not isinstance(event, _KEPT) or (container.stuck and isinstance(event, wire.Signalled)):
         return None
     facts: dict[str, Any] = event._asdict()
     for name in ("seq", "run", "at", "clock"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from supervisor import lifecycle
-from supervisor.agent.events import narrate
+from supervisor import lifecycle, wire
+from supervisor.agent.events import moment, narrate
 from supervisor.model import ExitStatus, Identity, Task
 from tests.unit.shapes.samples import run
 
@@ -33,5 +33,8 @@ def test_a_crash_is_not_one_that_does_not_die() -> None:
 def test_who_does_not_die_is_named() -> None:
     task, run_id = running()
     task, _ = told(task, lifecycle.Signalled(run_id, 2.0, 9, 5.0))
-    _, names = told(task, lifecycle.Signalled(run_id, 4.0, 9, 5.0, "SIGKILL has not ended 7 (deaf)"))
+    again = wire.Signalled(2, 4.0, run_id, 9, "group", 5.0, [7], 3.0)
+    assert moment(task, task.containers[0], again) is not None
+    task, names = told(task, lifecycle.Signalled(run_id, 4.0, 9, 5.0, "SIGKILL has not ended 7 (deaf)"))
     assert names == ["container_not_dying"]
+    assert moment(task, task.containers[0], again) is None, "it is told for days, and kept once"
