@@ -23,7 +23,7 @@ from supervisor.errors import SupervisorError
 from supervisor.log import get_logger
 from supervisor.model import Container, DesiredStatus, ExitStatus, HealthCheck, HealthStatus, LastStatus, Task
 
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 128
 """Checks under way; others wait for their turn, so that a thousand containers do not fork a thousand at one instant."""
 MOST_OUTPUT = 4096
 """Bytes of what a check has written that are kept: the last ones."""

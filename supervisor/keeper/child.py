@@ -72,11 +72,23 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
         process.reset_signals()
         process.execute(spec.argv, environ)
     except OSError as exc:
-        _report(stage, exc.errno or errno.EIO, exc.strerror or str(exc))
+        _report(stage, exc.errno or errno.EIO, (exc.strerror or str(exc)) + _which(stage, spec, exc.errno))
     except Exception as exc:  # noqa: BLE001  a name that cannot be encoded, an unknown user, ...
         _report(stage, errno.EINVAL, str(exc))
     finally:
         os._exit(127)
+
+
+def _which(stage: str, spec: Spawn, number: int | None) -> str:
+    """What could not be found or used, where the error does not say it by itself."""
+    if stage == "workingDirectory":
+        return f": {spec.cwd!r}"
+    if stage != "exec":
+        return ""
+    program = spec.argv[0]
+    # Of a script it can be the interpreter that is missing: the same error, and the file is there.
+    is_there = number == errno.ENOENT and "/" in program and os.path.exists(program)
+    return f": what the first line of {program!r} names" if is_there else f": {program!r}"
 
 
 def _report(stage: str, number: int, detail: str) -> None:

@@ -217,6 +217,12 @@ WITHOUT_JOURNALD = pytest.mark.skipif(os.path.exists("/run/systemd/journal/stdou
 
 
 @whatever_the_tracking
+def test_a_script_whose_interpreter_is_missing_is_not_said_to_be_missing(keeper: Keeper) -> None:
+    script = _file(keeper, "#!/nonexistent\n", 0o755)
+    detail = keeper.wait(wire.SpawnFailed, keeper.start(script)).detail
+    assert detail == f"No such file or directory: what the first line of {script!r} names"
+
+
 @pytest.mark.parametrize(
     ("members", "stage", "number"),
     [

@@ -116,7 +116,7 @@ def test_a_check_that_fails_makes_unhealthy(shared: Daemon, tasks: dict[str, str
 
 def test_a_check_that_cannot_be_started_makes_unhealthy(shared: Daemon, tasks: dict[str, str]) -> None:
     wait_for(shared, tasks["missing"], "UNHEALTHY")
-    told = "cannot start, exec: No such file or directory (ENOENT)"
+    told = "cannot start, exec: No such file or directory: '/nonexistent/probe' (ENOENT)"
     assert changes(shared, tasks["missing"]) == [("UNHEALTHY", told)]
 
 

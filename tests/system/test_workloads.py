@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
@@ -20,9 +19,9 @@ WINDOW = 1
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
-        ({"command": ["/nonexistent", "x"]}, r".*cannot start, exec: No such file or directory \(ENOENT\)"),
-        ({"command": ["/dev/null"]}, r".*cannot start, exec: Permission denied \(EACCES\)"),
-        ({"workingDirectory": "/nonexistent"}, r".*cannot start, workingDirectory: No such file .* \(ENOENT\)"),
+        ({"command": ["/nonexistent", "x"]}, "exec: No such file or directory: '/nonexistent' (ENOENT)"),
+        ({"command": ["/dev/null"]}, "exec: Permission denied: '/dev/null' (EACCES)"),
+        ({"workingDirectory": "/none"}, "workingDirectory: No such file or directory: '/none' (ENOENT)"),
     ],
     ids=["no program", "no permission", "no directory"],
 )
@@ -32,8 +31,7 @@ def test_what_cannot_be_started_says_why_and_has_no_exit_code(tracked: Daemon, m
     (container,) = task["containers"]
     assert (task["stopCode"], task["stoppedReason"]) == ("TaskFailedToStart", "Task failed to start")
     assert "exitCode" not in container
-    assert container["reason"].startswith("CannotStartContainerError: ")
-    assert re.fullmatch(reason, container["reason"])
+    assert container["reason"] == f"CannotStartContainerError: cannot start, {reason}"
     assert {"startedAt", "executionStoppedAt"}.isdisjoint(task)
 
 
