@@ -33,6 +33,8 @@ pytestmark = pytest.mark.system
 
 KILLS = int(os.environ.get("SUPERVISOR_TEST_AGENT_KILLS", "200"))
 THREADS = 10
+EARLY_MOST = 4
+"""Kills in a row of agents that have not served yet."""
 WINDOW = 1
 """Seconds: the stop timeout of those that will use it up."""
 LATEST = 2.0 * FACTOR
@@ -160,10 +162,15 @@ def test_agent_kills(start_daemon: StartDaemon, tracking: str, kills: int) -> No
 
 
 def kill_again_and_again(daemon: Daemon, kills: int, moments: random.Random) -> None:
-    """Some while the agent starts, some just when it serves what was waiting for it, some when it has nothing to do."""
+    """Some while the agent starts, some just when it serves what was waiting for it, some when it has nothing to do.
+
+    Not many in a row while it starts: for each the keeper waits twice as long until it starts the next, up to 10 s.
+    """
+    early = 0
     for _ in range(kills):
         agent = daemon.agent()
-        most = moments.choice([0.4, 0.4, 0.01, 0.01, 0.1])
+        most = moments.choice([0.4, 0.4, 0.01, 0.01, 0.1] if early < EARLY_MOST else [0.01, 0.01, 0.1])
+        early = early + 1 if most == 0.4 else 0
         if most < 0.4:
             daemon.client.call("ListTasks", {})  # it is answered together with all that has been waiting
         time.sleep(moments.uniform(0, most))
