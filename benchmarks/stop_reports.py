@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tracking", choices=["cgroup", "descent", "auto"], default="auto")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # 200 programs are not to be left behind
     late: dict[str, list[float]] = {"without": [], "with": []}
     seen, tracking = 0, chosen.tracking
     with tempfile.TemporaryDirectory(prefix="bench-reports-") as directory, observed.subreaper():
@@ -45,10 +46,14 @@ def main() -> int:
         for number in range(chosen.rounds):
             for name in late if number % 2 else reversed(late):
                 keeper = Keeper(chosen.tracking, look=name == "with")
-                keeper.greet()
-                tracking = keeper.listed().tracking
-                lateness, looked = stop_all(keeper, program)
-                keeper.end()
+                try:
+                    keeper.greet()
+                    tracking = keeper.listed().tracking
+                    lateness, looked = stop_all(keeper, program)
+                    keeper.end()
+                except BaseException:
+                    keeper.abort()
+                    raise
                 late[name] += lateness
                 seen += looked
     sys.stdout.write(f"SIGKILL of {PROCESSES} processes, {chosen.rounds} rounds, {tracking}: death after deadline\n")
