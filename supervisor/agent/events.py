@@ -17,8 +17,7 @@ from supervisor.store import JournalEntry
 _STUCK_AFTER = 1.0
 """Seconds from the first SIGKILL after which what is left is looked at: most deaths take a millisecond."""
 
-
-_KEPT = (*(wire.HookStarted, wire.HookEnded, wire.Signalled, wire.Hastened, wire.Looked, wire.Exited, wire.Emptied),)
+_KEPT = (wire.HookStarted, wire.HookEnded, wire.Signalled, wire.Hastened, wire.Looked, wire.Exited, wire.Emptied)
 """What stop reports are made of."""
 
 

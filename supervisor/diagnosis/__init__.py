@@ -6,6 +6,6 @@ that has the signal still waits for, ``advice`` what would help, ``blame`` who o
 """
 
 from .blame import diagnose, summarize
-from .records import Finding, Kind, Sight
+from .records import Finding, Kind, Sight, signal_name
 
-__all__ = ["Finding", "Kind", "Sight", "diagnose", "summarize"]
+__all__ = ["Finding", "Kind", "Sight", "diagnose", "signal_name", "summarize"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import waits
-from .records import Kind, Sight
+from .records import Kind, Sight, signal_name
 
 BUSY = 0.1
 """CPUs from which on a process is said to be still working."""
@@ -51,15 +51,8 @@ def is_shell(sight: Sight) -> bool:
 
 def named(signums: Sequence[int], conjunction: str) -> str:
     """``SIGTERM and SIGINT``."""
-    names = [_name(signum) for signum in signums] or ["the stop signal"]
+    names = [signal_name(signum) for signum in signums] or ["the stop signal"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
-
-
-def _name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"SIGRTMIN+{signum - signal.SIGRTMIN}" if signum > signal.SIGRTMIN else f"signal {signum}"
 
 
 def listed(sights: Sequence[Sight], most: int = 3) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 
 import msgspec
 
@@ -113,3 +114,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     """A clause that follows on the process's name: ``ignores SIGTERM``."""
     advice: str = ""
+
+
+def signal_name(number: int) -> str:
+    """``SIGTERM``, ``SIGRTMIN+1``; those that have no name by their number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        real_time = signal.SIGRTMIN < number < signal.SIGRTMAX
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}" if real_time else f"signal {number}"

@@ -10,7 +10,7 @@
 ============ =====================================================================
 """
 
-from .containers import run_id_of
+from .containers import run_id_of, run_of
 from .events import (
     Created,
     DependencyFailed,
@@ -76,6 +76,7 @@ __all__ = [
     "StopRequested",
     "in_the_way",
     "run_id_of",
+    "run_of",
     "step",
     "timers",
 ]

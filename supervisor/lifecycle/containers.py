@@ -176,29 +176,43 @@ def _judged(container: Container, event: HealthChanged) -> Container:
     )
 
 
+def run_of(task: Task, container: Container) -> PastRun | None:
+    """The container's present run as the record tells it; None where there was none yet.
+
+    What the record says of a start and an exit is the last run's until the present one has started.
+    """
+    if container.run_id is None:
+        return None
+    has_started = container.run_number <= 1 or container.running_since is not None
+    return PastRun(
+        task_id=task.task_id,
+        container=container.name,
+        number=max(container.run_number, 1),
+        run_id=container.run_id,
+        pid=container.identity.pid if container.identity is not None else None,
+        started_at=container.started_at if has_started else None,
+        signalled_at=container.signalled_at,
+        window=container.window,
+        exited_at=container.exited_at if has_started else None,
+        killed_at=container.killed_at,
+        stopped_at=container.stopped_at,
+        exit=container.exit if has_started else None,
+        reason=container.reason,
+        restarted=container.will_restart,
+    )
+
+
 def past_run(task: Task, before: Container, after: Container, event: Event) -> PastRun | None:
     """The run that this event has ended, if it has."""
     ends = isinstance(event, Emptied | SpawnFailed | Lost) and event.run_id == before.run_id
-    if not ends or before.last_status is _S or before.restart_deadline is not None or before.run_id is None:
+    if not ends or before.last_status is _S or before.restart_deadline is not None:
+        return None
+    run = run_of(task, before)
+    if run is None:
         return None
     assert isinstance(event, Emptied | SpawnFailed | Lost)
-    ran = before.running_since is not None
-    return PastRun(
-        task_id=task.task_id,
-        container=before.name,
-        number=before.run_number,
-        run_id=before.run_id,
-        pid=before.identity.pid if before.identity is not None else None,
-        started_at=before.started_at if ran else None,
-        signalled_at=before.signalled_at,
-        window=before.window,
-        exited_at=before.exited_at if ran else None,
-        killed_at=before.killed_at,
-        stopped_at=event.at,
-        exit=before.exit if ran else None,
-        reason=after.reason,
-        restarted=after.restart_deadline is not None,
-    )
+    restarted = after.restart_deadline is not None
+    return _change(run, stopped_at=event.at, reason=after.reason, restarted=restarted)
 
 
 def is_over(container: Container) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from supervisor.model import Container, ExitStatus, LastStatus, PastRun, Task
+from supervisor.diagnosis import signal_name
+from supervisor.lifecycle import run_of
+from supervisor.model import ExitStatus, LastStatus, PastRun, Task
 
-from .words import seconds, signal_name, told
+from .words import seconds, told
 
 
 def build_history(task: Task, runs: Sequence[PastRun]) -> dict[str, Any]:
@@ -15,30 +17,12 @@ def build_history(task: Task, runs: Sequence[PastRun]) -> dict[str, Any]:
     kept = {run.run_id for run in runs}
     entries = [(_begun(run), _past(run)) for run in runs]
     for container in task.containers:
-        if container.run_id is not None and container.run_id not in kept:
-            present = _as_run(task, container, container.run_id)
+        present = run_of(task, container)
+        if present is not None and present.run_id not in kept:
             running = container.last_status is LastStatus.RUNNING
             entries.append((_begun(present), _past(present) | {"running": running}))
     entries.sort(key=lambda entry: (entry[0], entry[1]["container"], entry[1]["number"]))
     return {"taskArn": task.task_arn, "runs": [entry for _, entry in entries]}
-
-
-def _as_run(task: Task, container: Container, run_id: str) -> PastRun:
-    """The present run. What is told of its start and its exit is the last one's until it has started."""
-    has_started = container.run_number <= 1 or container.running_since is not None
-    return PastRun(
-        task_id=task.task_id,
-        container=container.name,
-        number=max(container.run_number, 1),
-        run_id=run_id,
-        pid=None if container.identity is None else container.identity.pid,
-        started_at=container.started_at if has_started else None,
-        killed_at=container.killed_at,
-        stopped_at=container.stopped_at,
-        exit=container.exit if has_started else None,
-        reason=container.reason,
-        restarted=container.will_restart,
-    )
 
 
 def _begun(run: PastRun) -> float:

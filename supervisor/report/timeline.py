@@ -6,9 +6,10 @@ import signal
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from supervisor.diagnosis import signal_name
 from supervisor.model import Container, ExitStatus, Moment
 
-from .words import end_of, seconds, signal_name, told
+from .words import end_of, seconds, told
 
 FAR_APART = 10.0
 """Seconds between two SIGKILLs from which on they are told apart: the keeper repeats them every 5 s at least."""

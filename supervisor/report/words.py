@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
+from supervisor.diagnosis import signal_name
 from supervisor.model import ExitStatus
 
 _LAST_SIGNAL = 64
-
-
-def signal_name(number: int) -> str:
-    """``SIGTERM``, ``SIGRTMIN+1``; those that have no name by their number."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        real_time = signal.SIGRTMIN < number < signal.SIGRTMAX
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}" if real_time else f"signal {number}"
 
 
 def signal_names(mask: int) -> list[str]:

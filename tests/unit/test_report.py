@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import diagnosis
-from supervisor.diagnosis import Finding, Kind, Sight
+from supervisor.diagnosis import Finding, Kind, Sight, signal_name
 from supervisor.model import (
     Container,
     DesiredStatus,
@@ -26,7 +26,7 @@ from supervisor.model import (
     Task,
 )
 from supervisor.report import build_history, build_report
-from supervisor.report.words import signal_name, signal_names
+from supervisor.report.words import signal_names
 from tests.lives import TASK_ID, container_of, run, task_of
 
 MAIN = 4711
