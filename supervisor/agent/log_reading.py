@@ -18,7 +18,7 @@ from supervisor.agent.log_journal import Entries
 from supervisor.agent.log_tapes import Tape, lines
 from supervisor.agent.log_watches import Watches
 from supervisor.agent.world import World
-from supervisor.errors import ClientError, InvalidParameterError, SupervisorError
+from supervisor.errors import ClientError, SupervisorError
 from supervisor.model import LastStatus, LogConfiguration, Task
 
 Lines = AsyncGenerator[list[dict[str, Any]], None]
@@ -57,9 +57,7 @@ class LogService(World):
         asked = shapes.check_logs(
             names, task=task, containers=containers, tail=tail, since=since, follow=follow, places=places
         )
-        found = self._engine.task(asked.task_id)
-        if found is None or found.cluster != names.cluster:
-            raise InvalidParameterError(shapes.TASK_NOT_FOUND)
+        found = self._recorded(asked.task_id, names)
         readable = self._readable(asked, found)
         return _told({"containers": list(readable)}, self._sources(asked, found, readable))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from supervisor import report, shapes
+from supervisor import report
 from supervisor.agent import logs
 from supervisor.agent.world import World
-from supervisor.errors import InvalidParameterError
 from supervisor.model import Task
 
 LOG_LINES = 20
@@ -33,10 +32,7 @@ class ReportService(World):
     def _find_task(self, text: str | None, cluster: str | None) -> Task:
         """By id or ARN, as StopTask finds it."""
         names = self._cluster(cluster)
-        found = self._engine.task(names.parse_task_id(text or ""))
-        if found is None or found.cluster != names.cluster:
-            raise InvalidParameterError(shapes.TASK_NOT_FOUND)
-        return found
+        return self._recorded(names.parse_task_id(text or ""), names)
 
 
 def _tails(log_dir: str, task: Task) -> dict[str, list[str]]:

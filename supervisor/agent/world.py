@@ -11,7 +11,7 @@ from supervisor.agent.engine import Engine
 from supervisor.agent.placement import Host
 from supervisor.clock import Clock
 from supervisor.config import Settings
-from supervisor.errors import ClusterNotFoundError
+from supervisor.errors import ClusterNotFoundError, InvalidParameterError
 from supervisor.model import Cluster, ClusterStatus, ContainerInstance, Task
 from supervisor.store import Resource, Store
 
@@ -51,6 +51,13 @@ class World:
         if cluster is None or cluster.status is not ClusterStatus.ACTIVE:
             raise ClusterNotFoundError
         return names
+
+    def _recorded(self, task_id: str, names: shapes.Names) -> Task:
+        """The task of that id as last committed; ``InvalidParameterError`` where the cluster has none."""
+        task = self._engine.task(task_id)
+        if task is None or task.cluster != names.cluster:
+            raise InvalidParameterError(shapes.TASK_NOT_FOUND)
+        return task
 
     def _instance(self) -> ContainerInstance:
         instance = self._store.instance()
