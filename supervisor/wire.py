@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from supervisor.errors import WireError
 
-VERSION = 3
+VERSION = 4
 HEADER = struct.Struct(">IB")
 
 _KIB = 1024
@@ -56,6 +56,11 @@ class Spawn(NamedTuple):
 
     ``beside``: this is a helper of that run (a health check): it is killed when a stop of that run begins, and that run
     is not empty before it is gone. ``lifetime``: seconds after which it is killed with all that it has started.
+
+    ``secrets``: variables whose values are read from these files when it is started. ``no_new_privileges``: prctl(2).
+
+    ``living``: pid and start time of its main process, which an earlier keeper had started. It is taken up again, and
+    never started: where it is gone, ``Exited`` and ``Emptied`` say so.
     """
 
     run: str
@@ -81,6 +86,9 @@ class Spawn(NamedTuple):
     pre_stop_share: float = 0.5
     beside: str | None = None
     lifetime: float | None = None
+    secrets: dict[str, str] = {}
+    no_new_privileges: bool = False
+    living: tuple[int, int] | None = None
 
 
 class Stop(NamedTuple):
@@ -100,6 +108,26 @@ class Forget(NamedTuple):
     through: int
 
 
+class Describe(NamedTuple):
+    """Agent → keeper: the records do not know this run; what is it? Answered by ``Described``, if it is held."""
+
+    run: str
+
+
+class Pong(NamedTuple):
+    """Agent → keeper: the answer to a ``Ping``."""
+
+    number: int
+
+
+class Prove(NamedTuple):
+    """Agent → keeper: could the version that is installed now take over? Answered by ``Proven``."""
+
+
+class Reexec(NamedTuple):
+    """Agent → keeper: become the version that is installed now. Answered by ``Reexecuting``; nothing comes after it."""
+
+
 class Listed(NamedTuple):
     """Keeper → agent: the runs it holds, and how it follows their processes (``cgroup`` or ``descent``)."""
 
@@ -107,6 +135,38 @@ class Listed(NamedTuple):
     boot_id: str
     tracking: str
     runs: list[str]
+
+
+class Described(NamedTuple):
+    """Keeper → agent: a run as it was asked for, by an agent whose records are lost."""
+
+    run: str
+    task: str
+    container: str
+    argv: list[str]
+    environ: dict[str, str]
+    cwd: str
+    user: str | None
+    stop_timeout: float
+    pid: int
+    start_time: int
+
+
+class Ping(NamedTuple):
+    """Keeper → agent: do you still take things in? An agent that does not answer in time is replaced."""
+
+    number: int
+
+
+class Proven(NamedTuple):
+    """Keeper → agent: the version that is installed now, or why it could not take over."""
+
+    version: str | None
+    why_not: str
+
+
+class Reexecuting(NamedTuple):
+    """Keeper → agent: the last frame before it becomes the new version; the agent is to do the same."""
 
 
 class Spawned(NamedTuple):
@@ -205,6 +265,8 @@ class Looked(NamedTuple):
 class Exited(NamedTuple):
     """The main process is over. ``code`` or ``signal`` is set; others of its container may still live.
 
+    Where nobody could tell how it ended, neither is, and ``unknown`` says why.
+
     ``oom_kills``: how many processes of the run the kernel has killed for want of memory, 0 also if it does not tell.
     """
 
@@ -214,6 +276,7 @@ class Exited(NamedTuple):
     code: int | None
     signal: int | None
     oom_kills: int = 0
+    unknown: str = ""
     clock: float = 0.0
 
 
@@ -234,10 +297,10 @@ class Draining(NamedTuple):
     budget: float
 
 
-Request = Hello | Spawn | Stop | List | Forget
+Request = Hello | Spawn | Stop | List | Forget | Describe | Pong | Prove | Reexec
 RunEvent = Spawned | SpawnFailed | Signalled | Hastened | HookStarted | HookEnded | Looked | Exited | Emptied
 Event = RunEvent | Draining
-Message = Request | Event | Listed
+Message = Request | Event | Listed | Described | Ping | Proven | Reexecuting
 
 _TO_KEEPER: dict[int, tuple[type[Any], int]] = {
     1: (Hello, _KIB),
@@ -245,6 +308,10 @@ _TO_KEEPER: dict[int, tuple[type[Any], int]] = {
     3: (Spawn, 4096 * _KIB),
     4: (Stop, _KIB),
     5: (Forget, _KIB),
+    6: (Describe, _KIB),
+    7: (Pong, _KIB),
+    8: (Prove, _KIB),
+    9: (Reexec, _KIB),
 }
 _TO_AGENT: dict[int, tuple[type[Any], int]] = {
     65: (Listed, 16384 * _KIB),
@@ -258,6 +325,10 @@ _TO_AGENT: dict[int, tuple[type[Any], int]] = {
     73: (HookEnded, 16 * _KIB),
     74: (Looked, 512 * _KIB),
     75: (HookStarted, _KIB),
+    76: (Described, 4096 * _KIB),
+    77: (Ping, _KIB),
+    78: (Proven, 16 * _KIB),
+    79: (Reexecuting, _KIB),
 }
 _NUMBERS = {message: number for table in (_TO_KEEPER, _TO_AGENT) for number, (message, _) in table.items()}
 _SCHEMAS = {message: typing.get_type_hints(message) for message in _NUMBERS}
@@ -344,6 +415,6 @@ def _checked(value: Any, kind: Any) -> Any:
         return float(value)
     if kind is int and type(value) is int and -(2**63) <= value < 2**63:
         return value
-    if kind is str and type(value) is str:
+    if kind in (str, bool) and type(value) is kind:
         return value
     raise TypeError(kind)

@@ -26,6 +26,16 @@ class Settings(NamedTuple):
     """The socket file to remove at the end; None where it is somebody else's (socket activation)."""
     look: bool = True
     """Whether to look, shortly before a SIGKILL, at why a process has not stopped."""
+    ledger: str = ""
+    """The file in which the keeper notes what it holds, for the keeper after it; empty for none."""
+    kept_fds: dict[str, int] = {}
+    """By run id, the pidfds that systemd has kept for us while no keeper lived."""
+    lock_fd: int | None = None
+    """The lock of the state directory; it is ours until the end."""
+    agent_user: str | None = None
+    """Whom the agent runs as; None for ourselves."""
+    secrets_dir: str = ""
+    """Below it files are read with the keeper's rights; elsewhere with those of the task's user."""
 
 
 def to_environ(settings: Settings) -> dict[str, str]:

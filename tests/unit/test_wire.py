@@ -17,7 +17,7 @@ from supervisor.errors import WireError
 from supervisor.wire import HEADER, Decoder
 
 TO_KEEPER = typing.get_args(wire.Request)
-TO_AGENT = (*typing.get_args(wire.Event), wire.Listed)
+TO_AGENT = (*typing.get_args(wire.Event), wire.Listed, wire.Described, wire.Ping, wire.Proven, wire.Reexecuting)
 
 # As the kernel gives a name that is not UTF-8: each odd byte as a lone surrogate.
 TEXT = st.text(
@@ -29,9 +29,11 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     int: INTS,
     float: FLOATS,
     str: TEXT,
+    bool: st.booleans(),
     int | None: st.none() | INTS,
     float | None: st.none() | FLOATS,
     str | None: st.none() | TEXT,
+    tuple[int, int] | None: st.none() | st.tuples(INTS, INTS),
     list[str]: st.lists(TEXT, max_size=5),
     list[int]: st.lists(INTS, max_size=32),
     list[tuple[int, float]]: st.lists(st.tuples(INTS, FLOATS), max_size=3),
@@ -46,6 +48,8 @@ WRONG: dict[Any, list[Any]] = {
     int: [None, *NOT_INTS],
     float: [None, *NOT_FLOATS],
     str: [None, *NOT_TEXTS],
+    bool: [None, 0, 1, "true", [], {}],
+    tuple[int, int] | None: [1, {}, [], [1], [1, 2, 3], [1, None], [True, 1], ["1", 2]],
     int | None: NOT_INTS,
     float | None: NOT_FLOATS,
     str | None: NOT_TEXTS,
@@ -88,9 +92,20 @@ EXAMPLES: dict[type[Any], Any] = {
         pre_stop_share=0.25,
         beside="s",
         lifetime=5.0,
+        secrets={"PASSWORD": "/etc/secret"},
+        no_new_privileges=True,
+        living=(42, 77),
     ),
     wire.Stop: wire.Stop("r", None),
     wire.Forget: wire.Forget(7),
+    wire.Describe: wire.Describe("r"),
+    wire.Pong: wire.Pong(7),
+    wire.Prove: wire.Prove(),
+    wire.Reexec: wire.Reexec(),
+    wire.Described: wire.Described("r", "t", "c", ["sh"], {"A": "b"}, "/", None, 30.0, 42, 77),
+    wire.Ping: wire.Ping(7),
+    wire.Proven: wire.Proven("1.0", ""),
+    wire.Reexecuting: wire.Reexecuting(),
     wire.Listed: wire.Listed(1, "boot", "cgroup", ["r"]),
     wire.Spawned: wire.Spawned(1, 2.5, "r", 42, 77),
     wire.SpawnFailed: wire.SpawnFailed(1, 2.5, "r", "exec", 2, "no such file"),
@@ -183,7 +198,7 @@ def test_every_verb_has_a_limit_of_its_own() -> None:
     kib = 1024
     limits = {kind.__name__: limit for kind, limit in [*wire._TO_KEEPER.values(), *wire._TO_AGENT.values()]}
     large = {"Spawn": 4096 * kib, "Listed": 16384 * kib, "SpawnFailed": 16 * kib, "Signalled": 4 * kib}
-    large |= {"HookEnded": 16 * kib, "Looked": 512 * kib}
+    large |= {"HookEnded": 16 * kib, "Looked": 512 * kib, "Described": 4096 * kib, "Proven": 16 * kib}
     assert limits == dict.fromkeys(limits, kib) | large
 
 
@@ -192,7 +207,7 @@ def test_too_much_is_not_sent() -> None:
         wire.encode(wire.Stop("r" * 1024, None))
 
 
-@pytest.mark.parametrize("number", [0, 6, 64, 76, 255])
+@pytest.mark.parametrize("number", [0, 10, 64, 80, 255])
 @pytest.mark.parametrize("make", [Decoder.at_keeper, Decoder.at_agent])
 def test_an_unknown_verb(make: Any, number: int) -> None:
     decoder = make()
