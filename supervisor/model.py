@@ -115,7 +115,7 @@ class Identity(Record, frozen=True):
 
 
 class ExitStatus(Record, frozen=True):
-    """How a main process ended. One of ``code`` and ``signal`` is set."""
+    """How a main process ended. One of ``code`` and ``signal`` is set; neither where nobody could tell."""
 
     code: int | None = None
     signal: int | None = None
@@ -282,6 +282,8 @@ class ContainerInstance(Record, frozen=True):
     registered_at: float
     inside_key: str = ""
     """Secret, in hex: what the addresses that tasks find the agent under are made from. Never shown."""
+    boot_id: str = ""
+    """The kernel's name for the boot that the records are of; not shown."""
     status: InstanceStatus = InstanceStatus.ACTIVE
     tags: tuple[Tag, ...] = ()
     version: int = 1
@@ -354,7 +356,7 @@ class Container(Record, frozen=True, kw_only=True):
     """Of that check; None where it had to be killed."""
     identity: Identity | None = None
     exit: ExitStatus | None = None
-    """Of the main process; None until it exited, if it never started, or if the kernel could not tell."""
+    """Of the main process; None until it exited, and if it never started."""
     reason: str | None = None
     started_at: float | None = None
     """When the present run was."""

@@ -150,6 +150,7 @@ class Described(NamedTuple):
     stop_timeout: float
     pid: int
     start_time: int
+    beside: str | None = None
 
 
 class Ping(NamedTuple):
@@ -343,6 +344,29 @@ def encode(message: Message) -> bytes:
     if len(body) > limit:
         raise WireError(f"cannot send {type(message).__name__}: {len(body)} bytes, at most {limit} are allowed")
     return HEADER.pack(len(body), number) + body
+
+
+def revive(kind: type[Any], members: dict[str, Any]) -> Any:
+    """A message from members that another release may have noted: unknown ones are left out, new ones have defaults.
+
+    ``WireError`` where the rest is not as agreed.
+    """
+    schema = _SCHEMAS[kind]
+    known = {key: value for key, value in members.items() if key in schema}
+    try:
+        return kind(**{key: _checked(value, schema[key]) for key, value in known.items()})
+    except (TypeError, OverflowError):
+        raise WireError(f"cannot take up {kind.__name__}: a member is missing or has the wrong type") from None
+
+
+def number_of(kind: type[Any]) -> int:
+    """The verb of a message."""
+    return _NUMBERS[kind]
+
+
+def kind_of(number: int) -> type[Any]:
+    """The message of a verb; ``KeyError`` for none."""
+    return (_TO_KEEPER | _TO_AGENT)[number][0]
 
 
 class Decoder:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import msgspec
+
 from supervisor import lifecycle, recovery, wire
 from supervisor.agent.draft import Draft
 from supervisor.agent.events import entries, moment, narrate, narrate_hook, translate
@@ -126,15 +128,20 @@ class Engine:
 
     # the writer
 
-    async def recover(self, held: Collection[str]) -> None:
+    async def recover(self, held: Collection[str], boot_id: str = "") -> None:
         """Take up what the store says was under way. ``held``: the runs that the keeper has."""
         clock = self._clock.monotonic()
         draft = Draft(self, clock)
+        instance = self._store.instance()
+        restarted = instance is not None and instance.boot_id not in ("", boot_id)
+        if instance is not None and instance.boot_id != boot_id:
+            draft.resources.append(msgspec.structs.replace(instance, boot_id=boot_id))
         for task in self._store.load_unfinished():
             self._hold(task)
             self._tell_observers(task)
-            draft.put(*recovery.recover(task, frozenset(held), self._clock.wall(), clock))
-        _log.info("tasks_recovered", tasks=len(draft.tasks), runs_held=len(held))
+            recovered = recovery.recover(task, frozenset(held), self._clock.wall(), clock, restarted=restarted)
+            draft.put(*recovered)
+        _log.info("tasks_recovered", tasks=len(draft.tasks), runs_held=len(held), host_restarted=restarted)
         await self._commit(draft)
 
     async def run(self) -> None:
@@ -309,7 +316,9 @@ class Engine:
         """What the keeper is asked for an effect."""
         if isinstance(effect, lifecycle.Stop):
             return wire.Stop(effect.run_id, effect.timeout)
-        return self.request_of(task, effect.container, effect.run_id)
+        request = self.request_of(task, effect.container, effect.run_id)
+        living = effect.living
+        return request if living is None else request._replace(living=(living.pid, living.start_time))
 
     async def prune(self, before: float, limit: int) -> list[str]:
         """Drop records of tasks that stopped before that Unix time, between two commits; their ids."""

@@ -35,8 +35,8 @@ def translate(event: wire.RunEvent, container: Container) -> lifecycle.RunEvent 
             return lifecycle.Hastened(run, at, deadline, window, clock=clock)
         case wire.Looked():
             return lifecycle.Looked(run, at, _finding(event, container), clock=clock)
-        case wire.Exited(code=code, signal=number, oom_kills=oom_kills):
-            return lifecycle.Exited(run, at, ExitStatus(code, number), oom_kills > 0, clock=clock)
+        case wire.Exited(code=code, signal=number, oom_kills=oom_kills, unknown=unknown):
+            return lifecycle.Exited(run, at, ExitStatus(code, number), oom_kills > 0, unknown, clock=clock)
         case wire.Emptied():
             return lifecycle.Emptied(run, at, clock=clock)
         case wire.HookEnded():

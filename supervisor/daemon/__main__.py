@@ -85,7 +85,7 @@ class Agent:
         health = self._health(engine, link)
         log_files = LogFiles(self._log_dir, self._store.definition)
         engine.observers.append(log_files.observe)
-        await engine.recover(listed.runs)
+        await engine.recover(listed.runs, listed.boot_id)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
         agent = self._settings.agent
         api = doors.api_doors(self._settings, self._clock, self._listeners)

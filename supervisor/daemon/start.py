@@ -47,6 +47,7 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
         listeners["inside"] = _listen_inside(directory)
     for fd in (lock, *listeners.values()):
         os.set_inheritable(fd, True)
+    name = "supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest()
     kept = keeper.Settings(
         agent_argv=[sys.executable, "-I", "-m", "supervisor.daemon"],
         agent_environ={
@@ -55,17 +56,32 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
         },
         log_dir=f"{directory}/logs",
         tracking=settings.tasks.tracking,
-        cgroup="supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest(),
+        cgroup=name,
         allowed_users=list(settings.tasks.allowed_users),
         shutdown_timeout=settings.agent.shutdown_timeout,
         listen_fds=list(listeners.values()),
         socket_path=None if activated else settings.api.socket,
         look=settings.stop.reports,
+        ledger=_ledger(name),
+        lock_fd=lock,
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
     argv = [sys.executable, "-I", "-m", "supervisor.keeper"]
     process.reset_signals()  # what our parent blocked would stay blocked, and a SIGTERM never reach the keeper
     process.execute(argv, environ | keeper.to_environ(kept))
+
+
+def _ledger(name: str) -> str:
+    """Where the keeper notes what it holds: in memory where that can be had, in any case not on the disk of the state.
+
+    Empty where there is no such place; then what a killed keeper held is known from the records and the kernel alone.
+    """
+    places = [os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0], "/run/supervisor" if os.geteuid() == 0 else ""]
+    if session := os.environ.get("XDG_RUNTIME_DIR"):
+        places.append(f"{session}/supervisor")
+    places.append(f"/dev/shm/supervisor-{os.geteuid()}")  # noqa: S108  asked first whether it is ours
+    fit = (place for place in places if place and service.is_in_memory(place) and service.own_directory(place))
+    return next((f"{place}/{name}.ledger" for place in fit), "")
 
 
 def _open_standard_streams() -> None:

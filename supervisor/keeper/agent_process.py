@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 from supervisor import wire
 from supervisor.errors import WireError
+from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.settings import Settings
-from supervisor.posix import process
+from supervisor.posix import proc, process
 
 LINK_FD = 3
 """Where the agent finds its end of the link; the listening sockets follow."""
@@ -32,11 +33,21 @@ class AgentProcess:
     """At most one agent at a time. ``handle`` gets each of its messages; what it raises ends the agent."""
 
     def __init__(
-        self, poller: Poller, log: Log, settings: Settings, handle: Callable[[Any], None], ended: Callable[[], None]
+        self,
+        poller: Poller,
+        log: Log,
+        settings: Settings,
+        handle: Callable[[Any], None],
+        ended: Callable[[], None],
+        *,
+        ledger: Ledger,
     ) -> None:
         self._poller = poller
         self._log = log
         self._settings = settings
+        self._ledger = ledger
+        self._predecessor: int | None = None
+        """A pidfd of the agent of the keeper before, while it lives: two would write the same records."""
         self._handle = handle
         self._ended = ended
         self._fruitless = 0
@@ -54,8 +65,10 @@ class AgentProcess:
         """How the last one ended."""
 
     def start(self) -> None:
-        """Fork and exec an agent with a fresh link."""
+        """Fork and exec an agent with a fresh link, when there is none left of the keeper before."""
         self.start_at = None
+        if self._predecessor is not None:
+            return
         self.greeted = False
         self._decoder = wire.Decoder.at_keeper()
         self._unsent.clear()
@@ -78,10 +91,28 @@ class AgentProcess:
         finally:
             theirs.close()
         self.pid = pid
+        stat = proc.read_stat(pid)
+        self._ledger.put("agent", (pid, stat.start_time if stat is not None else 0))
         ours.setblocking(False)
         self._link = ours
         self._poller.watch(self._pidfd, select.EPOLLIN, Priority.REQUEST, self._over)
         self._poller.watch(ours.fileno(), select.EPOLLIN, Priority.REQUEST, self._serve)
+
+    def outlive(self, pid: int, start_time: int) -> None:
+        """End that agent, of the keeper before, if it lives; none is started before it is gone."""
+        pidfd = process.open_identified(pid, start_time) if pid else None
+        if pidfd is None:
+            return
+        self._predecessor = pidfd
+        process.send(pidfd, signal.SIGKILL)
+        self._poller.watch(pidfd, select.EPOLLIN, Priority.REQUEST, self._predecessor_over)
+
+    def _predecessor_over(self) -> None:
+        assert self._predecessor is not None
+        self._poller.forget(self._predecessor)
+        os.close(self._predecessor)
+        self._predecessor = None
+        self.start()
 
     def _become(self, keeper: int, link: int) -> NoReturn:
         os.setsid()  # a Ctrl-C at the terminal is the keeper's to answer

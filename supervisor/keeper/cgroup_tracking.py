@@ -81,6 +81,28 @@ class CgroupTracking:
     def births_tag(self, run: str) -> int | None:
         return self._descent.births_tag(run)
 
+    def find(self, run: str, task: str) -> list[int]:
+        listed = cgroup.pids(self._path(run, task))
+        return list(dict.fromkeys(listed + self._descent.find(run, task)))
+
+    def bears(self, pid: int, run: str, task: str) -> bool:
+        return cgroup.contains(self._path(run, task), pid) or self._descent.bears(pid, run, task)
+
+    def adopt(self, runs: Collection[Tracked]) -> None:
+        # They are in their groups already, unless the keeper before was in another one than we, or tracked by descent.
+        for run in runs:
+            path = self._path(run.id, run.task)
+            if cgroup.contains(path, run.pid) or (run.pidfd is None and os.path.exists(path)):
+                continue
+            cgroup.make(path)
+            for _ in range(_ROUNDS):
+                new = [pid for pid in self._descent.find(run.id, run.task) if not cgroup.contains(path, pid)]
+                for pid in new:
+                    with contextlib.suppress(OSError):  # it has ended
+                        cgroup.move(path, pid)
+                if not new:
+                    break
+
     def watch(self, run: Tracked) -> int | None:
         self._descent.watch(run)
         fd = self._events[run.id] = cgroup.open_events(self._path(run.id, run.task))
@@ -143,7 +165,7 @@ class CgroupTracking:
 
     def _kill_listed(self, runs: Collection[Tracked]) -> None:
         for run in runs:
-            process.send(run.pidfd, signal.SIGKILL)  # it may not have entered the group yet
+            run.send(signal.SIGKILL)  # it may not have entered the group yet
         for run in runs:
             with contextlib.suppress(OSError):  # the group was removed by its own processes, say
                 cgroup.kill(self._path(run.id, run.task))

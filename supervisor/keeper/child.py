@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
 import socket
 import struct
 from typing import NamedTuple, NoReturn
 
+from supervisor.keeper import ledger
 from supervisor.posix import cgroup, process
 from supervisor.wire import Spawn, journal_unit
 
 REPORT = struct.Struct("<I")
 REPORT_MOST = 1024
 _REPORT_FD = 3
+_LEDGER_FD = 4
 _JOURNAL = "/run/systemd/journal/stdout"
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,6 +37,10 @@ class Birth(NamedTuple):
     tag: int | None
     allowed_users: list[str]
     fd_limits: tuple[int, int]
+    keeper: int
+    """Its pid: who has another parent by the time of its exec does not begin."""
+    ledger: int | None
+    """A descriptor of the keeper's ledger."""
 
 
 def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
@@ -42,14 +49,18 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
     try:
         os.setsid()
         os.umask(0o022)
+        # Before its number is taken.
+        noting = None if birth.ledger is None else fcntl.fcntl(birth.ledger, fcntl.F_DUPFD_CLOEXEC, _LEDGER_FD + 1)
         if report != _REPORT_FD:
             os.dup2(report, _REPORT_FD, inheritable=False)
+        if noting is not None:
+            os.dup2(noting, _LEDGER_FD, inheritable=False)
         stage = "cgroup"
         if birth.cgroup is not None:
             cgroup.enter(birth.cgroup)
         stage = "journald" if spec.log_driver == "journald" else "log"
         _open_streams(spec, birth.log_dir)
-        process.close_from(_REPORT_FD + 1)
+        process.close_from((_REPORT_FD if noting is None else _LEDGER_FD) + 1)
         stage = "ulimits"
         _limit(spec, birth)
         stage = "user"
@@ -70,6 +81,10 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
         }
         stage = "exec"
         process.reset_signals()
+        if os.getppid() != birth.keeper:
+            os._exit(127)  # nobody would know of us: the next keeper has us started again
+        if noting is not None:
+            ledger.note_exec(_LEDGER_FD, spec.run)
         process.execute(spec.argv, environ)
     except OSError as exc:
         _report(stage, exc.errno or errno.EIO, (exc.strerror or str(exc)) + _which(stage, spec, exc.errno))

@@ -4,6 +4,9 @@ The keeper is a child subreaper, so every process of a run is at all times below
 main process, or an orphan that the keeper inherited. An orphan is told by three marks that it had from its main
 process: an RLIMIT_LOCKS with the run's number (kept over fork, setsid and exec, meaningless to the kernel),
 ``SUPERVISOR_CONTAINER_ID`` in its environment, its session.
+
+Of an adopted run, which an earlier keeper had started, nobody is below us. Its processes are looked for on the whole
+host, by the first two marks and below those that have one: its main process pins no session.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from supervisor.keeper.child import MARKER
 from supervisor.keeper.tracking import Tracked
-from supervisor.posix import proc, process
+from supervisor.posix import proc, process, strangers
 from supervisor.wire import Spawn
 
 Process = tuple[int, int]
@@ -60,6 +63,17 @@ class DescentTracking:
         self._tags[_tag(run.id)] = run.id
         return None  # the top of what is left is always our own child: SIGCHLD tells
 
+    def find(self, run: str, task: str) -> list[int]:
+        found = [stat for stat in proc.snapshot().values() if self.bears(stat.pid, run, task) and not _is_dead(stat)]
+        return [stat.pid for stat in sorted(found, key=lambda stat: stat.start_time)]
+
+    def bears(self, pid: int, run: str, task: str) -> bool:
+        tag = proc.read_file_locks_limit(pid)
+        return tag == _tag(run) or proc.read_environ(pid).get(MARKER.encode()) == run.encode()
+
+    def adopt(self, runs: Collection[Tracked]) -> None:
+        return
+
     def release(self, run: str, task: str) -> None:
         self._runs.pop(run, None)
         self._tags.pop(_tag(run), None)
@@ -74,12 +88,31 @@ class DescentTracking:
         # Whatever lives of a run whose main process is over lives below a child of ours, and a dead child has nobody
         # below it: our own children are all that must be looked at. Only we take from their list, and who is given to
         # us meanwhile comes at its end; a zombie counts until it is reaped, and its SIGCHLD brings the next look.
-        owners = set(self._orphans_now().values())
-        return [] if _NOT_TOLD in owners else [run for run in runs if run.id not in owners]
+        owners = set(self._orphans_now().values()) | set(self._strays(runs).values())
+        # Who has left an adopted run behind is told by the marks of the living alone.
+        return [run for run in runs if run.id not in owners and (run.adopted or _NOT_TOLD not in owners)]
+
+    def _strays(self, runs: Collection[Tracked]) -> dict[Process, str]:
+        """The living processes with a mark of an adopted one of these runs, each with that run."""
+        wanted = {run.id: run for run in runs if run.adopted}
+        if not wanted:
+            return {}
+        found = {}
+        for stat in proc.snapshot().values():
+            owner = self._marked_as(stat.pid)
+            if owner in wanted and not _is_dead(stat) and stat.pid != wanted[owner].pid:
+                found[stat.pid, stat.start_time] = owner
+        return found
+
+    def _marked_as(self, pid: int) -> str:
+        tag = proc.read_file_locks_limit(pid)
+        if tag in self._tags:
+            return self._tags[tag]
+        return proc.read_environ(pid).get(MARKER.encode(), b"").decode(errors="replace")
 
     def _orphans_now(self) -> dict[Process, str | None]:
         """The keeper's children beside main processes and its own, each with the run that it comes from."""
-        mains = {run.pid: run for run in self._runs.values()}
+        mains = {run.pid: run for run in self._runs.values() if not run.adopted}
         orphans: dict[Process, str | None] = {}
         own = {*self._own_pids(), os.getpid()}  # our own pid, where it is a child of ours that asks
         for pid in proc.children_of(self._keeper):
@@ -94,7 +127,7 @@ class DescentTracking:
 
     def with_orphans(self, runs: Collection[Tracked]) -> list[Tracked]:
         """Of these runs, those that processes among our own children come from."""
-        owners = set(self._orphans_now().values())
+        owners = set(self._orphans_now().values()) | set(self._strays(runs).values())
         return [run for run in runs if run.id in owners]
 
     def signal(self, run: Tracked, signum: int, but: Collection[int] = ()) -> list[int]:
@@ -110,8 +143,11 @@ class DescentTracking:
         return  # who is told is whom it finds, and has to find, at the kill itself
 
     def kill(self, runs: Collection[Tracked]) -> None:
-        for run in runs:
-            process.kill_group(run.pid)  # also a chain of forks too short-lived to be met one by one
+        for run in runs:  # also a chain of forks too short-lived to be met one by one
+            if not run.adopted:
+                process.kill_group(run.pid)
+            elif run.pidfd is None or not strangers.kill_group(run.pidfd):
+                run.send(signal.SIGKILL)
 
     def kill_rest(self, runs: Collection[Tracked], between: Callable[[], None]) -> dict[str, list[int]]:
         stopped = self._until_no_new(runs, (signal.SIGSTOP,))
@@ -142,6 +178,7 @@ class DescentTracking:
         orphans = self._orphans_now()
         roots = [((run.pid, run.start_time), run.id, run.over) for run in self._runs.values()]
         roots += [(key, owner, False) for key, owner in orphans.items() if owner in members]
+        roots += [(key, owner, False) for key, owner in self._strays(self._runs.values()).items()]
         for root, owner, over in roots:
             if over:
                 continue
@@ -160,10 +197,13 @@ class DescentTracking:
         tag = proc.read_file_locks_limit(orphan.pid)
         if tag in self._tags:
             return self._tags[tag]
-        if orphan.session in mains:
-            return mains[orphan.session].id
-        return proc.read_environ(orphan.pid).get(MARKER.encode(), b"").decode(errors="replace") or None
+        return mains[orphan.session].id if orphan.session in mains else self._marked_as(orphan.pid) or None
 
 
 def _tag(run: str) -> int:
     return int(2**48 + int(run[:12], 16))
+
+
+def _is_dead(stat: proc.Stat) -> bool:
+    """Whether it is a zombie to its last thread: another process has to reap it."""
+    return stat.state in "ZX" and proc.threads(stat.pid) <= 1

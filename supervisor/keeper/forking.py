@@ -7,8 +7,10 @@ import functools
 import os
 from collections.abc import Callable
 
-from supervisor import stopping, wire
+from supervisor import wire
 from supervisor.keeper import child
+from supervisor.keeper.held import Run
+from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.tracking import Tracking
 from supervisor.posix import proc, process
 
@@ -25,49 +27,19 @@ class NotStarted(Exception):
         super().__init__(stage, exc.errno or errno.EIO, exc.strerror or str(exc))
 
 
-class Run:
-    """One run of one container. Every descriptor, timer and signal of it is reached through here, and ends with it."""
-
-    def __init__(self, spec: wire.Spawn, pid: int, pidfd: int, report: int, start_time: int) -> None:
-        self.id = spec.run
-        self.task = spec.task
-        self.container = spec.container
-        self.pid = pid
-        self.pidfd = pidfd
-        self.start_time = start_time
-        self.report: int | None = report
-        self.failure: tuple[str, int, str] | None = None
-        self.over = False
-        self.empty = False
-        """Only its helpers are left."""
-        self.looked_at = False
-        """Its first SIGKILL has been told, with what was seen before."""
-        self.events: int | None = None
-        share = spec.pre_stop_share if spec.pre_stop else 0.0
-        signals, scope = tuple(spec.stop_signals), stopping.Whom(spec.stop_scope)
-        self.plan = stopping.Plan(signals, scope, spec.stop_timeout, share)
-        self.hook = hook_of(spec) if share else None
-        self.beside: Run | None = None
-        """The run that this is a helper of."""
-        self.is_hook = False
-        self.helpers: list[Run] = []
-
-
-def hook_of(spec: wire.Spawn) -> wire.Spawn:
-    """The pre-stop command of a run as a run of its own: all as the container has it."""
-    return spec._replace(run=wire.hook_run(spec.run), argv=spec.pre_stop, pre_stop=[], beside=spec.run)
-
-
 class Forking:
     """Forks main processes, of containers and of helpers alike."""
 
-    def __init__(self, tracking: Tracking, birth: BirthOf) -> None:
+    def __init__(self, tracking: Tracking, birth: BirthOf, ledger: Ledger) -> None:
         self._tracking = tracking
         self._birth = birth
+        self._ledger = ledger
         self._most_fds = process.fd_limit()
 
     def start(self, spec: wire.Spawn) -> Run:
         """Fork; the run, which exec may still fail for (``Run.report`` tells). ``NotStarted`` leaves nothing."""
+        self._ledger.put(f"spec {spec.run}", spec._asdict())
+        self._ledger.flush()  # who is found with the marks of this run, by a keeper that knows no pid, is of it
         try:
             self._tracking.prepare(spec.run, spec.task)
             self._tracking.limit(spec)
@@ -87,6 +59,8 @@ class Forking:
             pidfd = process.open_child(pid)
             stat = proc.read_stat(pid)
             assert stat is not None, "an unreaped child has a /proc entry"
+            self._ledger.put(f"born {spec.run}", (pid, stat.start_time))
+            self._ledger.flush()
             run = Run(spec, pid, pidfd, report, stat.start_time)
             run.events = self._tracking.watch(run)
         except OSError as exc:  # no descriptor left: without one it cannot be stopped properly, so it does not run
@@ -107,4 +81,11 @@ class Forking:
 
     def _failed(self, spec: wire.Spawn, stage: str, exc: OSError) -> NotStarted:
         self._tracking.release(spec.run, spec.task)
+        forget(self._ledger, spec.run)
         return NotStarted(stage, exc)
+
+
+def forget(ledger: Ledger, run_id: str) -> None:
+    """Nothing of the run is left."""
+    for kind in ("spec", "born", "exec", "plan"):
+        ledger.drop(f"{kind} {run_id}")

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from supervisor import stopping, wire
-from supervisor.keeper.forking import Forking, NotStarted, Run
+from supervisor.keeper.forking import Forking, NotStarted
+from supervisor.keeper.held import Run
 from supervisor.posix import process
 
 
@@ -56,6 +57,11 @@ class Helpers:
     def ask(self, spec: wire.Spawn) -> None:
         """A check is to be run."""
         self._checks[spec.run] = spec
+
+    def resume(self, run: Run) -> None:
+        """Of a stop that began under another keeper: its pre-stop command, unless it has been started."""
+        if run.plan.hooking and not any(helper.is_hook for helper in run.helpers):
+            self.ask_hook(run)
 
     def ask_hook(self, run: Run) -> None:
         """The pre-stop command of that run is to be run."""
@@ -145,6 +151,8 @@ class Helpers:
         """The main process of a pre-stop command has ended."""
         assert hook.beside is not None
         detail = "its time was over" if hook.plan.kills else ""
+        if wait == process.Wait(None, None):
+            detail = "how it ended is not known"
         self._hook_ended(hook.beside, code=wait.code, signal=wait.signal, detail=detail)
 
     def _hook_ended(self, run: Run, **members: Any) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from supervisor.agenda import Agenda
-from supervisor.keeper.forking import Run
+from supervisor.keeper.held import Run
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.tracking import Tracking
 from supervisor.posix import process, sight

@@ -8,6 +8,7 @@ keeper then stops everything by itself. A second signal cuts every window to not
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import select
@@ -17,10 +18,12 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor import wire
-from supervisor.keeper import verbs
+from supervisor.keeper import ledger, verbs
+from supervisor.keeper.adoption import Adoption
 from supervisor.keeper.agent_process import AgentProcess
 from supervisor.keeper.cgroup_tracking import choose
 from supervisor.keeper.child import Birth
+from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
@@ -33,6 +36,8 @@ _DRAIN_RESERVE = 1.0
 """Seconds of the budget kept back for the kills at its end, and for recording them."""
 _LOOK_AGAIN = 0.05
 """Seconds until a look that failed (no descriptor left, say) is tried again."""
+_COMPACTING_TAKES = 0.2
+"""Seconds within which the ledger is written anew, also one of thousands of runs."""
 _GIVE_UP = 5.0
 """Seconds beyond the budget after which the keeper ends with what is left named, and status 1."""
 
@@ -57,13 +62,44 @@ class Keeper:
         self._give_up_at = 0.0
         self._status: int | None = None
         self._fd_limits = process.raise_fd_limit()
+        self._ledger = Ledger(settings.ledger, self._ledger_failed)
         process.become_subreaper()
-        self._agent = AgentProcess(self._poller, self._log, settings, self._handle, self._agent_ended)
+        self._agent = AgentProcess(
+            self._poller, self._log, settings, self._handle, self._agent_ended, ledger=self._ledger
+        )
         self._tracking, why = choose(settings.tracking, settings.cgroup, self._own_pids)
         self._looks = Looks(self._poller, self._tracking, enabled=settings.look)
-        self.runs = Runs(self._poller, self._tracking, self._emit, self._birth, self._looks)
+        adoption = Adoption(self._tracking, settings.kept_fds)
+        self.runs = Runs(
+            self._poller, self._tracking, self._emit, self._birth, self._looks, ledger=self._ledger, adoption=adoption
+        )
         tracking, limits = self._tracking.name, self._tracking.limits
         self._log.info("keeper_started", pid=os.getpid(), tracking=tracking, why=why, limits=limits)
+        self._take_over(adoption)
+
+    def _take_over(self, adoption: Adoption) -> None:
+        """Hold what the keeper before this one held. It was killed, or it was ourselves before an upgrade."""
+        records = ledger.read(self._settings.ledger)
+        if records.get("boot") != proc.boot_id():
+            records = {"boot": proc.boot_id()}
+        self._ledger.begin(records)
+        for key in [key for key in records if key.startswith("event ")]:
+            number, members = records[key]
+            self._seq = int(key.partition(" ")[2])
+            self._events[self._seq] = wire.revive(wire.kind_of(number), members)
+        runs = list(adoption.of_ledger(records))
+        self._guarded(lambda: self._tracking.adopt([run for run in runs if run.adopted]))
+        for run in runs:
+            sending = records.get(f"plan {run.id}", {}).get("sending", False)
+            self._guarded(functools.partial(self.runs.resume, run, sending=sending))
+        self.runs.owe_look()
+        self._agent.outlive(*records.get("agent", (0, 0)))
+        if runs:
+            adopted = sum(run.adopted for run in runs)
+            self._log.info("runs_taken_over", adopted=adopted, children=len(runs) - adopted)
+
+    def _ledger_failed(self, error: OSError) -> None:
+        self._log.warning("ledger_failed", path=self._settings.ledger, error=error.strerror or str(error))
 
     def run(self) -> int:
         """Serve until told to end and everything has been stopped."""
@@ -81,9 +117,14 @@ class Keeper:
                 self._agent.start()
             if self.draining:
                 self._go_on_draining(now)
+            self._ledger.flush()
             self._agent.flush()
+            if self.runs.is_quiet(_COMPACTING_TAKES):
+                self._ledger.compact()
         self._looks.close()
         self._tracking.close()
+        if not len(self.runs):
+            self._ledger.remove()
         if self._settings.socket_path is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._settings.socket_path)
@@ -109,6 +150,8 @@ class Keeper:
             self._tracking.births_tag(run),
             self._settings.allowed_users,
             self._fd_limits,
+            os.getpid(),
+            self._ledger.fd,
         )
 
     # events to the agent
@@ -118,6 +161,8 @@ class Keeper:
         if kind is not wire.Draining:
             members["clock"] = round(time.monotonic(), 6)
         event = self._events[self._seq] = kind(seq=self._seq, at=round(time.time(), 3), **members)
+        if kind is not wire.Draining:
+            self._ledger.put(f"event {self._seq}", (wire.number_of(kind), event._asdict()))
         if self._agent.greeted:
             self._agent.send(event)
 
@@ -144,10 +189,20 @@ class Keeper:
         runs = sorted(told.union(self.runs.ids()))
         self._agent.send(wire.Listed(wire.VERSION, proc.boot_id(), self._tracking.name, runs))
 
+    def answer_describe(self, run_id: str) -> None:
+        """As it was asked for; nothing of a run that is not held."""
+        run = self.runs.find(run_id)
+        if run is None:
+            return
+        spec = ledger.read(self._settings.ledger).get(f"spec {run_id}")
+        told = wire.revive(wire.Spawn, spec) if spec is not None else None
+        self._agent.send(run.describe(told))
+
     def answer_forget(self, through: int) -> None:
         """The agent has stored them."""
         for seq in [seq for seq in self._events if seq <= through]:
             del self._events[seq]
+            self._ledger.drop(f"event {seq}")
 
     def _agent_ended(self) -> None:
         status = self._agent.status

@@ -12,9 +12,12 @@ from typing import Any
 
 from supervisor import stopping, wire
 from supervisor.agenda import Agenda
-from supervisor.keeper import child
-from supervisor.keeper.forking import BirthOf, Forking, NotStarted, Run
+from supervisor.keeper import child, forking
+from supervisor.keeper.adoption import Adoption, why_unknown
+from supervisor.keeper.forking import BirthOf, Forking, NotStarted
+from supervisor.keeper.held import Run
 from supervisor.keeper.helpers import Helpers
+from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.tracking import Tracking
@@ -30,11 +33,23 @@ Emit = Callable[..., None]
 class Runs:
     """All runs of this keeper. ``emit(event type, **members)`` takes what happened; it adds number and time."""
 
-    def __init__(self, poller: Poller, tracking: Tracking, emit: Emit, birth: BirthOf, looks: Looks) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        tracking: Tracking,
+        emit: Emit,
+        birth: BirthOf,
+        looks: Looks,
+        *,
+        ledger: Ledger,
+        adoption: Adoption,
+    ) -> None:
         self._poller = poller
         self._tracking = tracking
         self._emit = emit
-        self._forking = Forking(tracking, birth)
+        self._ledger = ledger
+        self._adoption = adoption
+        self._forking = Forking(tracking, birth, ledger)
         self._looks = looks
         self._helpers = Helpers(self, self._forking, emit)
         self.look_owed = False
@@ -46,6 +61,8 @@ class Runs:
         self._due = Agenda()
         self._killed: list[Run] = []
         """Those killed of which the agent has not been told yet."""
+        self._witnesses: dict[str, int] = {}
+        """Of adopted runs whose main process is over, a pidfd of one that is left: its end brings the next look."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -55,8 +72,8 @@ class Runs:
         return [run.id for run in self._runs.values() if not run.is_hook] + self._helpers.ids()
 
     def main_pids(self) -> set[int]:
-        """The main processes, alive or kept as zombies: not to be reaped as orphans."""
-        return {run.pid for run in self._runs.values()}
+        """The main processes, alive or kept as zombies, that are our children: not to be reaped as orphans."""
+        return {run.pid for run in self._runs.values() if not run.adopted}
 
     def named(self) -> list[dict[str, Any]]:
         """For people: what is left."""
@@ -72,6 +89,12 @@ class Runs:
         """Fork the main process, of a helper when there is time. Asked twice for the same run, it is started once."""
         if spec.run in self._runs:
             return
+        if spec.living is not None and (run := self._adoption.of_records(spec)) is not None:
+            self._ledger.put(f"spec {run.id}", spec._asdict())
+            self._ledger.put(f"born {run.id}", (run.pid, run.start_time))
+            self._tracking.adopt([run])
+            self.resume(run)
+            return
         if spec.beside is not None:
             self._helpers.ask(spec)
             return
@@ -85,9 +108,39 @@ class Runs:
         self._runs[run.id] = run
         assert run.report is not None
         self._poller.watch(run.report, select.EPOLLIN, Priority.EXIT, functools.partial(self._read_report, run))
+        self._follow_main(run)
+
+    def _follow_main(self, run: Run) -> None:
+        assert run.pidfd is not None
         # Edges only: a traced process that is dead but owed to its tracer stays readable, and has nothing to tell yet.
         mask = select.EPOLLIN | select.EPOLLET
         self._poller.watch(run.pidfd, mask, Priority.EXIT, functools.partial(self._main_over, run))
+
+    def resume(self, run: Run, *, sending: bool = False) -> None:
+        """Hold a run that was started before this keeper was; what has become of it meanwhile is found out at once.
+
+        ``sending``: the keeper before was about to send the current signal.
+        """
+        run.events = self._tracking.watch(run)
+        self._runs[run.id] = run
+        self._set_due(run)
+        if run.plan.starting:
+            self._has_begun(run)
+        if run.over:
+            self._await_end(run)
+        elif run.pidfd is not None:
+            self._follow_main(run)
+        else:
+            self._main_over(run)
+        if sending:
+            self._repeat_signal(run)
+        self._helpers.resume(run)
+
+    def _repeat_signal(self, run: Run) -> None:
+        """Nobody knows whether it was sent: twice is better than never."""
+        plan = run.plan
+        if plan.signalled is not None and plan.sent and not plan.kills:
+            self.follow(run, (plan, (stopping.Signal(plan.signals[plan.sent - 1][0], plan.signalled),)))
 
     def refuse(self, spec: wire.Spawn, stage: str, number: int, detail: str) -> None:
         """Answer a spawn that will not be."""
@@ -139,17 +192,22 @@ class Runs:
         if data:
             run.failure = child.read_report(data)
             return
+        self._has_begun(run)
+
+    def _has_begun(self, run: Run) -> None:
+        """The exec has succeeded."""
         if not run.is_hook:
             self._emit(wire.Spawned, run=run.id, pid=run.pid, start_time=run.start_time)
         if run.beside is None:
             self.follow(run, stopping.started(run.plan, time.monotonic()))
 
     def _main_over(self, run: Run) -> None:
-        wait = process.peek(run.pidfd)
+        wait = run.end()
         if wait is None:
             return
         self._read_report(run)
-        self._poller.forget(run.pidfd)
+        if run.pidfd is not None:
+            self._poller.forget(run.pidfd)
         run.over = True
         if run.failure is not None:
             self._end(run)
@@ -164,9 +222,15 @@ class Runs:
             self._helpers.hook_over(run, wait)
         else:
             oom_kills = self._tracking.oom_kills(run)
-            self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills)
-        self._over[run] = None
+            why = "" if wait != process.Wait(None, None) else why_unknown(run.pidfd)
+            self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills, unknown=why)
+        self._note(run)
+        self._await_end(run)
         self._helpers.end_beside(run)
+
+    def _await_end(self, run: Run) -> None:
+        """Its main process is over."""
+        self._over[run] = None
         if run.events is not None:  # not before: only a look reads it, and unread it stays ready
             self._poller.watch(run.events, select.EPOLLPRI, Priority.EXIT, self.owe_look)
         self.look_owed = True
@@ -177,7 +241,8 @@ class Runs:
 
     def look(self) -> None:
         """See which of those whose main process is over have become empty; what is left of others gets the signal."""
-        for one in self._tracking.empty(self._over) if self._over else ():
+        asked = [run for run in self._over if run.id not in self._witnesses]
+        for one in self._tracking.empty(asked) if asked else ():
             assert isinstance(one, Run)
             self._emptied(one)
         for run in self._over:
@@ -186,9 +251,29 @@ class Runs:
             else:
                 self.follow(run, stopping.outlived(run.plan, time.monotonic()))
         self.look_owed = False
+        for run in asked:
+            if run.adopted and run in self._over:
+                self._find_witness(run)
         late_stops, self._late_stops = self._late_stops, []
         for late_stop in late_stops:
             self.stop(*late_stop)
+
+    def _find_witness(self, run: Run) -> None:
+        """SIGCHLD does not tell of an adopted run, nor does a cgroup of those who have left it: one of them does."""
+        pids = self._tracking.members([run])[run.id]
+        pidfds = (process.open_if(pid, lambda: True) for pid in pids if pid != run.pid)
+        pidfd = next((pidfd for pidfd in pidfds if pidfd is not None), None)
+        if pidfd is None:
+            self.look_owed = True
+            return
+        self._witnesses[run.id] = pidfd
+        self._poller.watch(pidfd, select.EPOLLIN, Priority.EXIT, functools.partial(self._let_go_witness, run.id))
+
+    def _let_go_witness(self, run_id: str) -> None:
+        if (pidfd := self._witnesses.pop(run_id, None)) is not None:
+            self._poller.forget(pidfd)
+            os.close(pidfd)
+            self.look_owed = True
 
     def _emptied(self, run: Run) -> None:
         """No process of the run itself is left. It is over when its helpers are."""
@@ -197,6 +282,7 @@ class Runs:
             run.empty = True
             self._looks.drop(run.id)
             self.set_plan(run, stopping.finished(run.plan))
+            self._note(run)
             if run.events is not None:
                 self._poller.forget(run.events)
             return
@@ -213,15 +299,17 @@ class Runs:
             self._emit(wire.Emptied, run=run.id)
 
     def _end(self, run: Run) -> None:
-        """Nothing is left: only now is the main process reaped, and its pid free for others."""
+        """Nothing is left."""
         self._helpers.withdraw_hook(run)
-        process.reap(run.pid)
+        self._ledger.flush()  # how it ended, before nobody else can tell any more
+        run.close()
         if run.events is not None:
             self._poller.forget(run.events)
         self._tracking.release(run.id, run.task)
         self._looks.forget(run.id)
         self._due.set(run.id, None)
-        os.close(run.pidfd)
+        self._let_go_witness(run.id)
+        forking.forget(self._ledger, run.id)
         del self._runs[run.id]
         if run.beside is not None:
             run.beside.helpers.remove(run)
@@ -261,6 +349,7 @@ class Runs:
             # Not before: those who are gone by now are seen first, and not killed again.
             for run in [*done, *self._killed]:
                 self._due.set(run.id, run.plan.next_at)
+                self._note(run)
 
     def _do_what_is_due_now(self) -> None:
         self._do_due(time.monotonic())
@@ -294,14 +383,23 @@ class Runs:
         """What is due for the run has changed."""
         before = run.plan
         run.plan = plan
-        self._due.set(run.id, plan.next_at)
+        if plan != before:
+            self._note(run)
         if plan.deadline == before.deadline:
+            self._due.set(run.id, plan.next_at)
             return
-        if plan.kill_at is not None:
-            self._looks.expect(run)
+        self._set_due(run)
         self._helpers.end_beside(run)
         if before.signalled is not None or before.hooking:  # the agent knows of the deadline that was
             self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)
+
+    def _set_due(self, run: Run) -> None:
+        self._due.set(run.id, run.plan.next_at)
+        if run.plan.kill_at is not None:
+            self._looks.expect(run)
+
+    def _note(self, run: Run, *, sending: bool = False) -> None:
+        self._ledger.put(f"plan {run.id}", run.to_members(sending=sending))
 
     def follow(self, run: Run, step: stopping.Step) -> None:
         """Carry out a step, all but kills."""
@@ -313,18 +411,21 @@ class Runs:
                 self._helpers.ask_hook(run)
                 continue
             assert isinstance(order, stopping.Signal), "kills are given by the clock alone"
+            self._note(run, sending=True)
+            self._ledger.flush()
             try:
                 reached = self._signal(run, order)
             except OSError:  # no descriptor left to look with: the deadline stands all the same
                 reached = []
             self._tell_signalled(run, plan, order.signum, order.whom, reached)
+            self._note(run)
 
     def _signal(self, run: Run, order: stopping.Signal) -> list[int]:
         if order.whom is stopping.Whom.GROUP:
             return self._tracking.signal(run, order.signum)
         self._tracking.thaw(run)
-        reached = process.send(run.pidfd, order.signum)
-        process.send(run.pidfd, signal.SIGCONT)
+        reached = run.send(order.signum)
+        run.send(signal.SIGCONT)
         return [run.pid] if reached else []
 
     def _tell_signalled(self, run: Run, plan: stopping.Plan, signum: int, whom: stopping.Whom, pids: list[int]) -> None:

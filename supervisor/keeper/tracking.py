@@ -13,14 +13,21 @@ from supervisor.wire import Spawn
 
 
 class Tracked(Protocol):
-    """What tracking needs to know of a run. ``over``: its main process has ended (and is kept as a zombie)."""
+    """What tracking needs to know of a run.
+
+    ``over``: its main process has ended (and is kept as a zombie). ``adopted``: its processes are not below us.
+    """
 
     id: str
     task: str
     pid: int
     start_time: int
-    pidfd: int
+    pidfd: int | None
     over: bool
+    adopted: bool
+
+    def send(self, signum: int) -> bool:
+        """Signal the main process. False: it is gone."""
 
 
 class Tracking(Protocol):
@@ -44,6 +51,15 @@ class Tracking(Protocol):
 
     def births_tag(self, run: str) -> int | None:
         """The RLIMIT_LOCKS that the child gives itself."""
+
+    def find(self, run: str, task: str) -> list[int]:
+        """The processes of a run that is not held, by its marks, wherever on the host they are; oldest first."""
+
+    def bears(self, pid: int, run: str, task: str) -> bool:
+        """Whether the process has a mark of the run."""
+
+    def adopt(self, runs: Collection[Tracked]) -> None:
+        """Before ``watch``: these were started by an earlier keeper, which may have tracked in the other way."""
 
     def watch(self, run: Tracked) -> int | None:
         """A descriptor that epoll tells EPOLLPRI of when the run may have become empty; owned by tracking."""

@@ -34,6 +34,9 @@ class Host(Protocol):
     def answer_list(self) -> None:
         """Send what is held."""
 
+    def answer_describe(self, run_id: str) -> None:
+        """Send what that run is."""
+
     def answer_forget(self, through: int) -> None:
         """Drop events."""
 
@@ -103,15 +106,23 @@ def _forget(host: Host, forget: wire.Forget) -> None:
     host.answer_forget(forget.through)
 
 
+def _describe(host: Host, describe: wire.Describe) -> None:
+    host.answer_describe(describe.run)
+
+
 VERBS: dict[type[Any], Callable[[Host, Any], None]] = {
     wire.Hello: _hello,
     wire.List: _list,
     wire.Spawn: _spawn,
     wire.Stop: _stop,
     wire.Forget: _forget,
+    wire.Describe: _describe,
 }
 
 
 def handle(host: Host, message: Any) -> None:
     """Carry out one request. ``WireError`` for what is not as agreed: the loop then ends the agent."""
-    VERBS[type(message)](host, message)
+    verb = VERBS.get(type(message))
+    if verb is None:
+        raise WireError(f"cannot accept {type(message).__name__}: this keeper has no answer to it")
+    verb(host, message)

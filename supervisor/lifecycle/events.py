@@ -83,10 +83,14 @@ class Looked(RunEvent, frozen=True):
 
 
 class Exited(RunEvent, frozen=True):
-    """The main process is over. ``out_of_memory``: the kernel had killed it, or others of its run, for want of it."""
+    """The main process is over. ``out_of_memory``: the kernel had killed it, or others of its run, for want of it.
+
+    ``unknown``: why nobody can tell how; neither member of ``exit`` is set then.
+    """
 
     exit: ExitStatus
     out_of_memory: bool = False
+    unknown: str = ""
 
 
 class Emptied(RunEvent, frozen=True):
@@ -94,7 +98,7 @@ class Emptied(RunEvent, frozen=True):
 
 
 class Lost(RunEvent, frozen=True):
-    """The keeper does not hold the run (any more), and nobody can tell how it ended."""
+    """The run is over without a keeper to tell how: the host was restarted, or it was never begun."""
 
     reason: str
 
@@ -131,10 +135,15 @@ class DependencyFailed(Event, frozen=True):
 
 
 class Spawn(msgspec.Struct, frozen=True):
-    """Effect: ask the keeper to start this run of this container."""
+    """Effect: ask the keeper to start this run of this container.
+
+    ``living``: its main process, which was started before; it is to be taken up again, and not started. Zeros where it
+    was perhaps started: it is looked for, and started if it is not there.
+    """
 
     container: str
     run_id: str
+    living: Identity | None = None
 
 
 class Stop(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from supervisor.lifecycle.events import Exited
-from supervisor.model import MAX_REASON, Container
+from supervisor.model import MAX_REASON, Container, ExitStatus
 
 MAX_RUNTIME = "supervisor.max-runtime"
 NO_TIME = 0.02
@@ -17,6 +17,8 @@ def of_exit(container: Container, event: Exited) -> str | None:
     """Whose signal it was if not ours: told by the order of events, for stamps can be equal."""
     if event.out_of_memory:
         return OUT_OF_MEMORY
+    if event.unknown:
+        return cut(event.unknown)
     number = event.exit.signal
     if number is not None and container.signalled_at is None and container.killed_at is None:
         return f"Ended by {signal_name(number)}, which was not the supervisor's"
@@ -29,7 +31,9 @@ def of_end(container: Container) -> str | None:
         return container.reason
     waited = container.killed_at - (container.signalled_at or container.killed_at)
     asked = "" if not _has_expired(container) else f", which came after {container.max_runtime:g} s ({MAX_RUNTIME})"
-    return cut(f"Killed {waited:.1f} s after the stop signal{asked}: {container.finding or _who_was_late(container)}")
+    code = f". {container.reason}" if container.exit == ExitStatus() and container.reason else ""
+    who = container.finding or _who_was_late(container)
+    return cut(f"Killed {waited:.1f} s after the stop signal{asked}: {who}{code}")
 
 
 def _who_was_late(container: Container) -> str:

@@ -57,6 +57,11 @@ def enter(directory: str) -> None:
     os.close(fd)
 
 
+def move(directory: str, pid: int) -> None:
+    """Move another process into the group; ``OSError`` ESRCH where it is gone."""
+    _write(f"{directory}/cgroup.procs", str(pid).encode())
+
+
 def controllers(directory: str) -> frozenset[str]:
     """What the group could hand on to groups in it."""
     return frozenset((read(directory, "cgroup.controllers") or "").split())

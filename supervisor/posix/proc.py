@@ -39,6 +39,23 @@ def read_stat(pid: int) -> Stat | None:
     return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
+def read_zombie_status(pid: int, start_time: int) -> int | None:
+    """The wait status of that process if it is a zombie that is not reaped yet; None if not, or where we may not know.
+
+    To who may not know it the kernel shows 0, which would pass for a success; it then hides ``wchan`` as well.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()
+    if fields[0] not in (b"Z", b"X") or int(fields[19]) != start_time:
+        return None
+    status, wchan = int(fields[49]), int(fields[32])
+    return status if status or wchan else None
+
+
 def snapshot() -> dict[int, Stat]:
     """Every process that existed throughout the call; of those that came or went during it, some."""
     found = {}
@@ -70,6 +87,14 @@ def children() -> list[int]:
     return children_of(os.getpid())
 
 
+def threads(pid: int) -> int:
+    """How many threads the process has, 0 where it is gone; the one that began it is there as long as others are."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
 def read_environ(pid: int) -> dict[bytes, bytes]:
     """The environment that the process was started with; empty where it is gone or not ours to read."""
     try:
@@ -78,6 +103,15 @@ def read_environ(pid: int) -> dict[bytes, bytes]:
     except OSError:
         return {}
     return {name: value for name, equals, value in (pair.partition(b"=") for pair in pairs) if equals}
+
+
+def read_argv(pid: int) -> list[str]:
+    """Its command line, as far as it lets it be seen; empty where it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
+    except OSError:
+        return []
 
 
 def read_file_locks_limit(pid: int) -> int | None:

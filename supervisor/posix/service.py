@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import grp
@@ -10,6 +11,10 @@ import os
 import select
 import socket
 import stat
+import sys
+
+_IN_MEMORY = (0x01021994, 0x858458F6)
+"""``f_type`` of tmpfs and ramfs, statfs(2)."""
 
 
 def notify(text: str) -> None:
@@ -37,6 +42,26 @@ def lock_directory(directory: str) -> int:
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+def own_directory(path: str) -> bool:
+    """Whether the directory is there, or could be made, and nobody else can put anything into it."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def is_in_memory(path: str) -> bool:
+    """Whether the directory is, or would be made, in a tmpfs or ramfs: no disk can be full or hang beneath it."""
+    while not os.path.lexists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    buffer = ctypes.create_string_buffer(512)
+    if ctypes.CDLL(None).statfs(os.fsencode(path), buffer) != 0:
+        return False
+    return int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) in _IN_MEMORY
 
 
 def listen_unix(path: str, mode: int, group: str | None) -> socket.socket:

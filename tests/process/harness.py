@@ -70,6 +70,7 @@ class Keeper:
                 "agent_argv": [sys.executable, "-S", str(WORKLOADS.parent / "process/stand_in.py")],
                 "agent_environ": {},
                 "log_dir": f"{self.directory}/logs",
+                "ledger": f"{self.directory}/ledger",
                 "tracking": tracking,
                 "cgroup": f"supervisor-test-{secrets.token_hex(4)}",
                 "allowed_users": ["*"],
