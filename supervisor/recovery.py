@@ -103,7 +103,7 @@ def _window(task: Task, container: Container, clock: float, *, known: bool) -> f
     if known or container.deadline is None:
         return window
     left = max(container.deadline - clock, 0.0)
-    return left if window is None else min(left, window)
+    return min(left, container.stop_timeout if window is None else window)
 
 
 def _asked(task: Task) -> list[tuple[Container, str]]:

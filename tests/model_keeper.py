@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from supervisor.lifecycle import Effect, Emptied, Exited, Keep, RunEvent, Signalled, Spawn, Spawned, SpawnFailed
 from supervisor.model import ExitStatus, Identity
+from supervisor.recovery import PERHAPS
 
 Move = Callable[[], None]
 
@@ -49,7 +50,12 @@ class ModelKeeper:
         assert not isinstance(effect, Keep), "that is the store's"
         run = self.live.get(effect.run_id)
         if isinstance(effect, Spawn):
-            if run is None:
+            if run is None and effect.living not in (None, PERHAPS):
+                unknown = "nobody has kept its status"
+                self.exits[effect.run_id] = ExitStatus()
+                self.events.append(Exited(effect.run_id, self.wall, ExitStatus(), False, unknown, clock=self.ticks))
+                self.events.append(Emptied(effect.run_id, self.wall, clock=self.ticks))
+            elif run is None:
                 self.live[effect.run_id] = Run()
                 self.starts[effect.run_id] += 1
         elif run is not None and not run.asked:

@@ -9,9 +9,17 @@ from collections.abc import Set as AbstractSet
 import pytest
 from hypothesis import given
 
-from supervisor.lifecycle import ESSENTIAL_EXITED, Effect, Emptied, Exited, RestartDue, Spawn, Spawned, Stop
-from supervisor.model import Backoff, DesiredStatus, ExitStatus, Identity, LastStatus, RestartPolicy, StopCode, Task
-from supervisor.recovery import LEFT_LOST, LOST, NEVER_STARTED, NOT_AGAIN, recover
+from supervisor.lifecycle import Effect, Emptied, Exited, RestartDue, Spawn, Spawned, Stop
+from supervisor.model import Backoff, ExitStatus, Identity, LastStatus, RestartPolicy, StopCode, Task
+from supervisor.recovery import (
+    LEFT_BEHIND,
+    NEVER_STARTED,
+    NOT_AGAIN,
+    PERHAPS,
+    RESTARTED,
+    WENT_DOWN,
+    recover,
+)
 from tests.lives import (
     CREATED,
     Happening,
@@ -30,7 +38,8 @@ from tests.lives import (
 from tests.world import CHOICES, World
 
 PENDING, RUNNING, STOPPED = LastStatus.PENDING, LastStatus.RUNNING, LastStatus.STOPPED
-SPAWN, STOP = Spawn("main", run("main")), Stop(run("main"))
+MAYBE, STOP = Spawn("main", run("main"), PERHAPS), Stop(run("main"))
+AGAIN = Spawn("main", run("main"), Identity(4242, 77))
 NOW = 2000.0
 
 UP = (CREATED, spawned("main", 1001))
@@ -46,17 +55,17 @@ LIVES: dict[str, tuple[Happening, ...]] = {
 HELD, GONE = True, False
 USER, ESSENTIAL = StopCode.USER_INITIATED, StopCode.ESSENTIAL_CONTAINER_EXITED
 ANSWERS: dict[tuple[str, bool], tuple[LastStatus, StopCode | None, str | None, list[Effect]]] = {
-    ("accepted", GONE): (PENDING, None, None, [SPAWN]),
+    ("accepted", GONE): (PENDING, None, None, [MAYBE]),
     ("asked for", HELD): (PENDING, None, None, []),
-    ("asked for", GONE): (PENDING, None, None, [SPAWN]),
+    ("asked for", GONE): (PENDING, None, None, [MAYBE]),
     ("asked for, stopping", HELD): (PENDING, USER, None, [STOP]),
     ("asked for, stopping", GONE): (STOPPED, USER, NEVER_STARTED, []),
     ("running", HELD): (RUNNING, None, None, []),
-    ("running", GONE): (STOPPED, ESSENTIAL, LOST, []),
+    ("running", GONE): (RUNNING, None, None, [AGAIN]),
     ("running, stopping", HELD): (RUNNING, USER, None, [STOP]),
-    ("running, stopping", GONE): (STOPPED, USER, LOST, []),
+    ("running, stopping", GONE): (RUNNING, USER, None, [AGAIN, Stop(run("main"), 30.0)]),
     ("over", HELD): (RUNNING, ESSENTIAL, None, [STOP]),
-    ("over", GONE): (STOPPED, ESSENTIAL, LEFT_LOST, []),
+    ("over", GONE): (RUNNING, ESSENTIAL, None, [AGAIN, STOP]),
     ("stopped", GONE): (STOPPED, ESSENTIAL, None, []),
 }
 
@@ -87,48 +96,58 @@ def test_the_product_is_whole() -> None:
 
 PAIR = task_of(container_of("main"), container_of("side", essential=False, depends_on=("main",)))
 
-
-def test_a_lost_essential_container_stops_the_others() -> None:
-    stored, _ = play(PAIR, *UP, spawned("side", 1002))
-    task, effects = recovered(stored, {run("side")}, NOW)
-    assert (task.last_status, task.stop_code, task.stopped_reason) == (RUNNING, ESSENTIAL, ESSENTIAL_EXITED)
-    assert (task.desired_status, task.stopping_at, task.execution_stopped_at) == (DesiredStatus.STOPPED, NOW, NOW)
-    assert effects == [Stop(run("side"))]
-
-
-def test_nothing_is_asked_for_that_a_loss_has_made_needless() -> None:
-    stored, _ = play(PAIR, *UP)
-    task, effects = recovered(stored, frozenset(), NOW)
-    assert effects == []
-    assert [one.reason for one in task.containers] == [LOST, NEVER_STARTED]
-    assert (task.last_status, task.stop_code) == (STOPPED, ESSENTIAL)
+AFTER_A_RESTART: dict[str, tuple[StopCode, str | None, int | None]] = {
+    "accepted": (StopCode.TERMINATION_NOTICE, None, None),
+    "asked for": (StopCode.TERMINATION_NOTICE, NEVER_STARTED, None),
+    "asked for, stopping": (USER, NEVER_STARTED, None),
+    "running": (StopCode.TERMINATION_NOTICE, WENT_DOWN, None),
+    "running, stopping": (USER, WENT_DOWN, None),
+    "over": (ESSENTIAL, LEFT_BEHIND, 3),
+    "stopped": (ESSENTIAL, None, 3),
+}
 
 
-def test_a_lost_container_that_is_not_essential_stops_nothing() -> None:
-    stored, _ = play(PAIR, *UP, spawned("side", 1002))
-    task, effects = recovered(stored, {run("main")}, NOW)
-    assert effects == []
-    assert (task.last_status, task.desired_status) == (RUNNING, DesiredStatus.RUNNING)
-    assert task.container("side").reason == LOST
+@pytest.mark.parametrize("life", LIVES)
+def test_after_a_restart_of_the_host_nothing_is_left(life: str) -> None:
+    stored, _ = play(task_of(container_of("main")), *LIVES[life])
+    task, effects = recover(stored, frozenset(), NOW, 1.0, restarted=True)
+    (main,) = task.containers
+    code = main.exit.exit_code if main.exit is not None else None
+    assert (task.stop_code, main.reason, code) == AFTER_A_RESTART[life]
+    assert task.stop_code is not StopCode.TERMINATION_NOTICE or task.stopped_reason == RESTARTED
+    assert (task.last_status, asked_for(effects)) == (STOPPED, [])
+    assert recover(task, frozenset(), NOW + 1, 2.0, restarted=True) == (task, [])
+
+
+def test_a_pause_before_a_restart_of_a_container_ends_with_the_host() -> None:
+    policy = RestartPolicy(enabled=True)
+    shape = container_of("main", restart_policy=policy, restart_backoff=Backoff(8.0, 100.0))
+    stored, _ = play(task_of(shape), *UP, exited("main", 1002, 1), emptied("main", 1002))
+    assert stored.containers[0].restart_deadline is not None
+    task, effects = recover(stored, frozenset(), NOW, 1.0, restarted=True)
+    assert (task.last_status, task.containers[0].exit, asked_for(effects)) == (STOPPED, ExitStatus(code=1), [])
+
+
+def test_a_stop_goes_on_with_what_was_left_of_its_time() -> None:
+    stored, _ = play(task_of(container_of("main")), *LIVES["running, stopping"])
+    deadline = stored.containers[0].deadline
+    assert deadline is not None
+    _, effects = recover(stored, frozenset(), NOW, deadline - 4.5)
+    assert effects[-1] == Stop(run("main"), 4.5)
+    _, effects = recover(stored, frozenset(), NOW, deadline + 100)
+    assert effects[-1] == Stop(run("main"), 0.0)
 
 
 def test_what_had_become_ready_is_started() -> None:
     """The record of a step and its effects are stored together; one made by hand, or by a later version, may not be."""
     task, effects = recovered(PAIR, frozenset(), NOW)
-    assert effects == [SPAWN]
+    assert effects == [MAYBE]
     assert task.container("main").run_id == run("main")
-
-
-def test_a_main_process_that_was_over_keeps_its_code() -> None:
-    stored, _ = play(task_of(container_of("main")), *LIVES["over"])
-    task, _ = recover(stored, frozenset(), NOW)
-    assert task.containers[0].exit == ExitStatus(code=3)
-    assert task.execution_stopped_at == 1010
 
 
 def test_stamps_keep_their_order_when_the_clock_was_set_back() -> None:
     stored, _ = play(task_of(container_of("main")), *LIVES["running"])
-    task, _ = recover(stored, frozenset(), 1.0)
+    task, _ = recover(stored, frozenset(), 1.0, restarted=True)
     assert task.started_at == task.stopping_at == task.execution_stopped_at == task.stopped_at == 1001
 
 

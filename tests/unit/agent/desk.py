@@ -113,8 +113,8 @@ class Desk:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Desk]:
         """As ``daemon`` does it, for as long as the context lasts; then nothing is left but what is stored."""
-        await self.engine.recover([])
         establish(self.store, self.clock, self.settings.agent.cluster)
+        await self.engine.recover([], "the same boot")
         self.service = Service(self.engine, self.store, self.clock, self.settings, self.host)
         found = await self.call("ListContainerInstances")
         self.instance = found["containerInstanceArns"][0]

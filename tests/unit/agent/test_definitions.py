@@ -120,8 +120,9 @@ def test_only_what_is_inactive_is_deleted_and_it_waits_for_its_tasks(tell: Tell)
         listed = await desk.call("ListTaskDefinitions", status="DELETE_IN_PROGRESS")
         assert listed["taskDefinitionArns"] == [f"{ARN}web:1"]
         await desk.spawned(arn)
+        await desk.ended(arn)
 
-    async def end(desk: Desk) -> None:  # the keeper that had it is gone: recovery ends the task
+    async def end(desk: Desk) -> None:
         assert (await desk.refused("DescribeTaskDefinition", taskDefinition="web:1"))[0] == "ClientException"
         assert (await desk.call("DescribeTaskDefinition", taskDefinition="web:3"))["taskDefinition"]["revision"] == 3
         assert await desk.register() == f"{ARN}web:4", "a number is never given twice"

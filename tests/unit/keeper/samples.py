@@ -10,12 +10,17 @@ class FakeRun:
 
     pid = 0
     start_time = 0
-    pidfd = -1
+    pidfd: int | None = None
     over = True
+    adopted = False
 
     def __init__(self, run: str, task: str) -> None:
         self.id = run
         self.task = task
+
+    def send(self, signum: int) -> bool:
+        """Nobody is there."""
+        return False
 
 
 class FakeRuns:
@@ -39,6 +44,9 @@ class FakeHost:
         self.runs: Any = FakeRuns()
 
     def answer_hello(self) -> None: ...
+
+    def answer_describe(self, run_id: str) -> None:
+        """Not asked for."""
 
     def answer_list(self) -> None: ...
 
