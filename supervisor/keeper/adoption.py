@@ -6,11 +6,13 @@ start time, and is in the ledger, is the main process; who it was that an unfini
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from supervisor import wire
+from supervisor.keeper import ledger
 from supervisor.keeper.child import MARKER
 from supervisor.keeper.held import Run
 from supervisor.keeper.ledger import Records
@@ -31,28 +33,35 @@ class Adoption:
         self._tracking = tracking
         self._kept_fds = dict(kept_fds)
 
-    def of_ledger(self, records: Records) -> Iterator[Run]:
+    def of_ledger(self, records: Records) -> list[Run]:
         """Every run that the ledger has and that was begun, with its state; each helper after what it is beside."""
-        specs = {key.partition(" ")[2]: value for key, value in records.items() if key.startswith("spec ")}
+        specs: dict[str, wire.Spawn] = {}
+        for key in [key for key in records if key.startswith("spec ")]:
+            with contextlib.suppress(*ledger.SENSELESS):
+                specs[key.partition(" ")[2]] = wire.revive(wire.Spawn, records[key])
         found: dict[str, Run] = {}
-        for run_id in sorted(specs, key=lambda run_id: specs[run_id].get("beside") is not None):
-            spec = wire.revive(wire.Spawn, specs[run_id])
-            pid, start_time = records.get(f"born {run_id}") or self._look_for(spec)
-            run = self._take_up(spec, pid, start_time)
-            if (members := records.get(f"plan {run_id}")) is not None:
-                run.take_members(members)
-            if run.plan.starting and f"exec {run_id}" not in records and not _has_begun(run):
-                self._end_unbegun(run)
-                continue
-            if spec.beside is not None:
-                run.beside = found.get(spec.beside)
-                run.is_hook = run.id == wire.hook_run(spec.beside)
-            found[run.id] = run
+        for spec in sorted(specs.values(), key=lambda spec: spec.beside is not None):
+            with contextlib.suppress(*ledger.SENSELESS):
+                if (run := self._of_ledger(spec, records)) is not None:
+                    found[spec.run] = run
         for run in found.values():
-            if run.beside is not None:
+            beside = specs[run.id].beside
+            if beside is not None and beside in found:
+                run.beside = found[beside]
+                run.is_hook = run.id == wire.hook_run(beside)
                 run.beside.helpers.append(run)
-        yield from found.values()
         self._let_go()
+        return list(found.values())
+
+    def _of_ledger(self, spec: wire.Spawn, records: Records) -> Run | None:
+        pid, start_time = records.get(f"born {spec.run}") or self._look_for(spec)
+        run = self._take_up(spec, pid, start_time)
+        if (members := records.get(f"plan {spec.run}")) is not None:
+            run.take_members(members)
+        if run.plan.starting and f"exec {spec.run}" not in records and not _has_begun(run):
+            self._end_unbegun(run)
+            return None
+        return run
 
     def of_records(self, spec: wire.Spawn) -> Run | None:
         """A run that the agent's records have and no ledger; None if it was perhaps never begun, and is not there."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from supervisor.keeper.child import MARKER
 from supervisor.keeper.tracking import Tracked
@@ -25,6 +25,9 @@ Process = tuple[int, int]
 
 _ROUNDS = 32
 """Looks at the processes until no new one turns up; a fork storm faster than that meets the next pass."""
+
+_LOOKS = 3
+"""At the whole host, none of which meets anybody of an adopted run, until that is over."""
 
 _NOT_TOLD = "?"
 """In the place of a run's id: the orphan may be anybody's."""
@@ -88,21 +91,26 @@ class DescentTracking:
         # Whatever lives of a run whose main process is over lives below a child of ours, and a dead child has nobody
         # below it: our own children are all that must be looked at. Only we take from their list, and who is given to
         # us meanwhile comes at its end; a zombie counts until it is reaped, and its SIGCHLD brings the next look.
-        owners = set(self._orphans_now().values()) | set(self._strays(runs).values())
-        # Who has left an adopted run behind is told by the marks of the living alone.
+        owners = set(self._orphans_now().values())
+        adopted = [run for run in runs if run.adopted]
+        # Nobody holds still for a look at the whole host, and one that forks in the right moment is not met.
+        for _ in range(_LOOKS if adopted else 0):
+            owners |= {owner for _, owner in self._strays(adopted)}
         return [run for run in runs if run.id not in owners and (run.adopted or _NOT_TOLD not in owners)]
 
-    def _strays(self, runs: Collection[Tracked]) -> dict[Process, str]:
-        """The living processes with a mark of an adopted one of these runs, each with that run."""
+    def _strays(self, runs: Collection[Tracked]) -> Iterator[tuple[Process, str]]:
+        """The living processes with a mark of an adopted one of these runs, each with that run, as they are met.
+
+        The newest are asked first: they are those that may be gone in a moment.
+        """
         wanted = {run.id: run for run in runs if run.adopted}
-        if not wanted:
-            return {}
-        found = {}
-        for stat in proc.snapshot().values():
-            owner = self._marked_as(stat.pid)
-            if owner in wanted and not _is_dead(stat) and stat.pid != wanted[owner].pid:
-                found[stat.pid, stat.start_time] = owner
-        return found
+        for pid in reversed(proc.pids()) if wanted else ():
+            owner = self._marked_as(pid)
+            if owner not in wanted or pid == wanted[owner].pid:
+                continue
+            stat = proc.read_stat(pid)
+            if stat is not None and not _is_dead(stat):
+                yield (pid, stat.start_time), owner
 
     def _marked_as(self, pid: int) -> str:
         tag = proc.read_file_locks_limit(pid)
@@ -127,7 +135,7 @@ class DescentTracking:
 
     def with_orphans(self, runs: Collection[Tracked]) -> list[Tracked]:
         """Of these runs, those that processes among our own children come from."""
-        owners = set(self._orphans_now().values()) | set(self._strays(runs).values())
+        owners = set(self._orphans_now().values()) | {owner for _, owner in self._strays(runs)}
         return [run for run in runs if run.id in owners]
 
     def signal(self, run: Tracked, signum: int, but: Collection[int] = ()) -> list[int]:
@@ -161,36 +169,47 @@ class DescentTracking:
         self, runs: Collection[Tracked], signums: Iterable[int], but: Collection[int] = ()
     ) -> dict[str, set[Process]]:
         reached: dict[str, set[Process]] = {run.id: set() for run in runs}
+        is_new = True
         for _ in range(_ROUNDS):
-            members = self._members()
-            new = {run: {one for one in members[run] - seen if one[0] not in but} for run, seen in reached.items()}
-            if not any(new.values()):
+            if not is_new:
                 break
-            for run, some in new.items():
-                reached[run] |= some
-                for pid, start_time in some:
-                    process.send_identified(pid, start_time, *signums)
+            is_new = False
+            for one, run in self._each_member():
+                if run in reached and one not in reached[run] and one[0] not in but:
+                    is_new = True
+                    reached[run].add(one)
+                    process.send_identified(*one, *signums)
         return reached
 
     def _members(self) -> dict[str, set[Process]]:
-        """The living processes of every run: our children and what is below them, whatever else the host runs."""
         members: dict[str, set[Process]] = {run: set() for run in self._runs}
-        orphans = self._orphans_now()
-        roots = [((run.pid, run.start_time), run.id, run.over) for run in self._runs.values()]
-        roots += [(key, owner, False) for key, owner in orphans.items() if owner in members]
-        roots += [(key, owner, False) for key, owner in self._strays(self._runs.values()).items()]
-        for root, owner, over in roots:
-            if over:
-                continue
-            tree = [root]
-            while tree:
-                one = tree.pop()
-                if one in members[owner]:
-                    continue
-                members[owner].add(one)
-                below = map(proc.read_stat, proc.children_of(one[0]))
-                tree += [(stat.pid, stat.start_time) for stat in below if stat is not None]
+        for one, run in self._each_member():
+            members[run].add(one)
         return members
+
+    def _each_member(self) -> Iterator[tuple[Process, str]]:
+        """The living processes of every run, as they are met: our children and what is below them, and strays."""
+        met: set[Process] = set()
+        for stray, owner in self._strays(self._runs.values()):
+            yield from self._tree(stray, owner, met)
+        for run in self._runs.values():
+            if not run.over:
+                yield from self._tree((run.pid, run.start_time), run.id, met)
+        for orphan, whose in self._orphans_now().items():
+            if whose in self._runs:
+                yield from self._tree(orphan, whose, met)
+
+    @staticmethod
+    def _tree(root: Process, owner: str, met: set[Process]) -> Iterator[tuple[Process, str]]:
+        tree = [root]
+        while tree:
+            one = tree.pop()
+            if one in met:
+                continue
+            met.add(one)
+            yield one, owner
+            below = map(proc.read_stat, proc.children_of(one[0]))
+            tree += [(stat.pid, stat.start_time) for stat in below if stat is not None]
 
     def _owner(self, orphan: proc.Stat, mains: dict[int, Tracked]) -> str | None:
         """The run that an orphan comes from. A session is safe to go by: the zombie of the main process pins it."""

@@ -16,10 +16,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from supervisor import wire
+from supervisor.errors import WireError
+
 _COMPACT_FROM = 1 << 20
 """Bytes from which on it is worth to write the file anew, if at least three quarters of it are of the past."""
 _UNWRITTEN_MOST = 4 << 20
 """Bytes that wait for room in the directory."""
+
+SENSELESS = (WireError, KeyError, ValueError, TypeError, AttributeError)
+"""What is raised by records that no keeper of ours has written."""
 
 Records = dict[str, Any]
 
@@ -33,6 +39,16 @@ def read(path: str) -> Records:
     return found
 
 
+def events(records: Records) -> dict[int, wire.Event]:
+    """Those that no agent has stored, by number, in order. What makes no sense is left out."""
+    found: dict[int, wire.Event] = {}
+    for key in [key for key in records if key.startswith("event ")]:
+        with contextlib.suppress(*SENSELESS):
+            number, members = records[key]
+            found[int(key.partition(" ")[2])] = wire.revive(wire.kind_of(number), members)
+    return dict(sorted(found.items()))
+
+
 def _lines(path: str) -> dict[str, bytes]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -43,9 +59,10 @@ def _lines(path: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for line in whole:
         key, tab, value = line.partition(b"\t")
-        found.pop(key.decode(), None)  # the order is that of the last lines
+        name = key.decode(errors="replace")
+        found.pop(name, None)  # the order is that of the last lines
         if tab:
-            found[key.decode()] = value
+            found[name] = value
     return found
 
 

@@ -83,14 +83,12 @@ class Keeper:
         if records.get("boot") != proc.boot_id():
             records = {"boot": proc.boot_id()}
         self._ledger.begin(records)
-        for key in [key for key in records if key.startswith("event ")]:
-            number, members = records[key]
-            self._seq = int(key.partition(" ")[2])
-            self._events[self._seq] = wire.revive(wire.kind_of(number), members)
-        runs = list(adoption.of_ledger(records))
+        self._events = ledger.events(records)
+        self._seq = max(self._events, default=0)
+        runs = adoption.of_ledger(records)
         self._guarded(lambda: self._tracking.adopt([run for run in runs if run.adopted]))
         for run in runs:
-            sending = records.get(f"plan {run.id}", {}).get("sending", False)
+            sending = bool(records.get(f"plan {run.id}", {}).get("sending"))
             self._guarded(functools.partial(self.runs.resume, run, sending=sending))
         self.runs.owe_look()
         self._agent.outlive(*records.get("agent", (0, 0)))

@@ -74,7 +74,7 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         # What is wrong with one request is the end of that run, not of an agent that would only send it again.
         host.runs.refuse(spec, "request", errno.EINVAL, "a member of the request is out of its bounds")
         return
-    if host.draining:
+    if host.draining and not (spec.living and spec.living[0]):
         host.runs.refuse(spec, "drain", errno.ESHUTDOWN, "the supervisor is shutting down")
         return
     host.runs.spawn(spec)

@@ -56,13 +56,14 @@ def read_zombie_status(pid: int, start_time: int) -> int | None:
     return status if status or wchan else None
 
 
+def pids() -> list[int]:
+    """Every process of the host, in the order of their numbers."""
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
 def snapshot() -> dict[int, Stat]:
     """Every process that existed throughout the call; of those that came or went during it, some."""
-    found = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (stat := read_stat(int(name))) is not None:
-            found[stat.pid] = stat
-    return found
+    return {stat.pid: stat for pid in pids() if (stat := read_stat(pid)) is not None}
 
 
 def children_of(pid: int) -> list[int]:

@@ -80,6 +80,7 @@ class Keeper:
             }
         )
         self.runs: list[str] = []
+        self.asked: list[wire.Spawn] = []
         self.events: list[Any] = []
         """What came over the present link, in order."""
         self.link: socket.socket | None = None
@@ -87,17 +88,40 @@ class Keeper:
         self._expected_status = expected_status
         self._asked_to_end = False
         self._ended = False
+        self._lost = False
         self._strangers = observed.children()
+        self._command = command or [sys.executable, *KEEPER]
+        self._environ = environ or {}
+        self._stdout = stdout
+        self.begin_anew()
+
+    def begin_anew(self, **settings: Any) -> None:
+        """Start a keeper, and after ``lose_keeper`` the one that follows it."""
+        self.settings = self.settings._replace(**settings)
+        passed = [*self.settings.listen_fds, *self.settings.kept_fds.values()]
         with open(f"{self.directory}/keeper.log", "ab") as log:
             self.popen = subprocess.Popen(
-                command or [sys.executable, *KEEPER],
-                env={**os.environ, **to_environ(self.settings), "PYTHONPATH": str(REPOSITORY), **(environ or {})},
-                pass_fds=self.settings.listen_fds,
+                self._command,
+                env={**os.environ, **to_environ(self.settings), "PYTHONPATH": str(REPOSITORY), **self._environ},
+                pass_fds=passed,
                 stdin=subprocess.DEVNULL,
-                stdout=stdout,
+                stdout=self._stdout,
                 stderr=log,
             )
         self.process = self.watch(self.popen.pid)
+
+    def lose_keeper(self) -> None:
+        """Kill -9 the keeper, which takes its agent with it; wait until both are gone. Its orphans are ours then."""
+        self._lost = True
+        self.popen.kill()
+        self.popen.wait()
+        self.process.death()
+        self.agent.death()
+        self.hang_up()
+
+    def reap(self, pid: int) -> int:
+        """Wait for an orphan's end, as the process does that inherits it; its wait status."""
+        return os.waitpid(pid, 0)[1]
 
     # facts
 
@@ -241,7 +265,7 @@ class Keeper:
 
     def forget_all(self) -> None:
         """Say that everything so far is stored."""
-        seqs = [event.seq for event in self.events if not isinstance(event, wire.Listed)]
+        seqs = [event.seq for event in self.events if not isinstance(event, wire.Listed | wire.Described)]
         if seqs:
             self.send(wire.Forget(max(seqs)))
 
@@ -264,6 +288,7 @@ class Keeper:
             stop_timeout=AMPLE,
         )._replace(**members)
         self.runs.append(spec.run)
+        self.asked.append(spec)
         return spec
 
     def start(self, *argv: str, timeout: float = AMPLE, **members: Any) -> str:
@@ -303,6 +328,8 @@ class Keeper:
             if self.process.alive:
                 self._drain()
             assert self.popen.wait(PATIENCE) == self._expected_status, self.log_text()
+            if self._lost:
+                self._reap_orphans()
             assert not self.left(), [observed.describe(pid) for pid in self.left()]
             assert not self._group() or not os.path.exists(self._group())
         finally:
@@ -334,6 +361,12 @@ class Keeper:
                 self.control.sendall(b"\0")
             self.agent.death()
         self.hang_up()
+
+    def _reap_orphans(self) -> None:
+        """What a killed keeper left to us and the next one has ended."""
+        for pid in observed.children() - self._strangers:
+            if observed.state(pid) == "Z":
+                os.waitpid(pid, 0)
 
     def left(self) -> list[int]:
         """What the keeper left behind: our own children by now, or whatever carries a mark of its runs."""
