@@ -194,5 +194,5 @@ class CgroupTracking:
         cgroup.remove_if_empty(f"{self._root}/{task}")
 
     def close(self) -> None:
-        cgroup.remove_if_empty(self._root)
+        cgroup.remove(self._root)  # also what an earlier keeper could not remove
         limits.leave(self._place)

@@ -69,8 +69,9 @@ class Daemon:
         self._environ = environ or {}
         self.client = Client(self.socket)
         self.popen: subprocess.Popen[bytes] | None = None
-        self._strangers: set[int] = set()
+        self._strangers: set[int] | None = None
         self._lives = 0
+        self._lost = False
 
     def __enter__(self) -> Self:
         try:
@@ -96,7 +97,8 @@ class Daemon:
 
     def start(self, **popen: Any) -> Self:
         """Start it, and wait until it says that it is ready."""
-        self._strangers = set(proc.children_of(os.getpid()))
+        if self._strangers is None:
+            self._strangers = set(proc.children_of(os.getpid()))
         self._lives += 1
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind("")  # an abstract address that the kernel chooses
@@ -111,7 +113,17 @@ class Daemon:
     def spawn(self, environ: dict[str, str] | None = None, **popen: Any) -> subprocess.Popen[bytes]:
         """Start it, and wait for nothing."""
         environ = {**os.environ, **self._environ, **(environ or {})}
-        argv = [*SUPERVISOR, "agent", "--config", self.config, "--state-dir", self.state_dir, "--socket", self.socket]
+        argv = [
+            *popen.pop("prefix", []),
+            *SUPERVISOR,
+            "agent",
+            "--config",
+            self.config,
+            "--state-dir",
+            self.state_dir,
+            "--socket",
+            self.socket,
+        ]
         with open(self.log, "ab") as log:
             options = {"stdin": subprocess.DEVNULL, "stderr": log, "env": environ, "cwd": REPOSITORY, **popen}
             self.popen = subprocess.Popen(argv, **options)
@@ -140,6 +152,8 @@ class Daemon:
         assert self.popen is not None
         self.keeper.death()
         assert self.popen.wait() == status, self.log_text()
+        if self._lost:
+            self.reap_orphans()
         assert not self.left(), [observed.describe(pid) for pid in self.left()]
         assert not os.path.exists(self.socket)
         assert not self.group or not os.path.exists(self.group)
@@ -156,7 +170,9 @@ class Daemon:
         """What it left behind: our own children by now, or whatever says in its environment that it is of a task."""
         mark = f":{self.account}:task/".encode()
         marked = [pid for pid in proc.snapshot() if mark in proc.read_environ(pid).get(b"SUPERVISOR_TASK_ARN", b"")]
-        inherited = set(proc.children_of(os.getpid())) - self._strangers - {self.popen.pid if self.popen else 0}
+        inherited = (
+            set(proc.children_of(os.getpid())) - (self._strangers or set()) - {self.popen.pid if self.popen else 0}
+        )
         return sorted({*marked, *inherited})
 
     def abort(self) -> None:
@@ -173,6 +189,8 @@ class Daemon:
             observed.until(lambda: not cgroup.pids(self.group), "empty cgroups")
             cgroup.remove(self.group)
         shutil.rmtree(self.directory, ignore_errors=True)
+        for ledger in Path("/dev/shm").glob(f"supervisor-*/{os.path.basename(self.group)}.ledger"):
+            ledger.unlink()
 
     # processes
 
@@ -196,6 +214,25 @@ class Daemon:
         agent = self.agent()
         agent.signal(signal.SIGKILL)
         agent.death()
+
+    def lose_keeper(self) -> None:
+        """Kill -9 the keeper, which takes its agent with it. Its tasks run on, as our children now."""
+        assert self.popen is not None
+        agent = self.agent()
+        self._lost = True
+        self.popen.kill()
+        self.popen.wait()
+        self.keeper.death()
+        agent.death()
+        self.popen = None
+
+    def reap_orphans(self) -> None:
+        """Collect those of a lost keeper's children that are over, as PID 1 would."""
+        for pid in (
+            set(proc.children_of(os.getpid())) - (self._strangers or set()) - {self.popen.pid if self.popen else 0}
+        ):
+            if observed.state(pid) == "Z":
+                os.waitpid(pid, 0)
 
     def hear(self, word: str, count: int = 1) -> list[Process]:
         """Wait until workloads have said the word so many times; the processes that did."""
