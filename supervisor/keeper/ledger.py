@@ -108,10 +108,13 @@ class Ledger:
             if len(self._unwritten) > _UNWRITTEN_MOST:
                 self.remove()  # none is better than one that is wrong
 
+    @property
+    def is_long(self) -> bool:
+        """Whether most of the file may be of the past."""
+        return self._fd is not None and self._size >= self._compact_at
+
     def compact(self) -> None:
-        """Leave out what is of the past, if that is most of it. Takes milliseconds: for when nothing is due."""
-        if self._fd is None or self._size < self._compact_at:
-            return
+        """Leave out what is of the past. Takes milliseconds, and loses what a child writes meanwhile."""
         self.flush()
         self._replace(_lines(self._path))
         self._compact_at = max(_COMPACT_FROM, 4 * self._size)

@@ -117,7 +117,7 @@ class Keeper:
                 self._go_on_draining(now)
             self._ledger.flush()
             self._agent.flush()
-            if self.runs.is_quiet(_COMPACTING_TAKES):
+            if self._ledger.is_long and self.runs.is_quiet(_COMPACTING_TAKES) and not self.runs.are_starting():
                 self._ledger.compact()
         self._looks.close()
         self._tracking.close()

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor import stopping, wire
-from supervisor.agenda import Agenda
 from supervisor.keeper import child, forking
 from supervisor.keeper.adoption import Adoption, why_unknown
+from supervisor.keeper.deadlines import Deadlines
 from supervisor.keeper.forking import BirthOf, Forking, NotStarted
 from supervisor.keeper.held import Run
 from supervisor.keeper.helpers import Helpers
@@ -21,11 +21,8 @@ from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.tracking import Tracking
+from supervisor.keeper.witnesses import Witnesses
 from supervisor.posix import process
-
-PIDS_TOLD = 32
-_KILLS_OF_HELPERS = 5
-"""SIGKILLs, three quarters of a second, after which a helper that holds up the end of its run by itself is told of."""
 
 Emit = Callable[..., None]
 
@@ -58,11 +55,8 @@ class Runs:
         self._over: dict[Run, None] = {}
         """Those whose main process is over and that are not empty, in the order in which they ended."""
         self._late_stops: list[tuple[str, float | None]] = []
-        self._due = Agenda()
-        self._killed: list[Run] = []
-        """Those killed of which the agent has not been told yet."""
-        self._witnesses: dict[str, int] = {}
-        """Of adopted runs whose main process is over, a pidfd of one that is left: its end brings the next look."""
+        self._deadlines = Deadlines(self, tracking, looks, emit)
+        self._witnesses = Witnesses(poller, self.owe_look)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -70,6 +64,10 @@ class Runs:
     def ids(self) -> list[str]:
         """Every run that the agent knows and that is not over yet."""
         return [run.id for run in self._runs.values() if not run.is_hook] + self._helpers.ids()
+
+    def are_starting(self) -> bool:
+        """Whether a child of ours has not come to its exec yet."""
+        return any(run.report is not None for run in self._runs.values())
 
     def main_pids(self) -> set[int]:
         """The main processes, alive or kept as zombies, that are our children: not to be reaped as orphans."""
@@ -123,7 +121,9 @@ class Runs:
         """
         run.events = self._tracking.watch(run)
         self._runs[run.id] = run
-        self._set_due(run)
+        self._deadlines.set(run)
+        if run.plan.kill_at is not None:
+            self._looks.expect(run)
         if run.plan.starting:
             self._has_begun(run)
         if run.over:
@@ -224,7 +224,7 @@ class Runs:
             oom_kills = self._tracking.oom_kills(run)
             why = "" if wait != process.Wait(None, None) else why_unknown(run.pidfd)
             self._emit(wire.Exited, run=run.id, code=wait.code, signal=wait.signal, oom_kills=oom_kills, unknown=why)
-        self._note(run)
+        self.note(run)
         self._await_end(run)
         self._helpers.end_beside(run)
 
@@ -253,27 +253,10 @@ class Runs:
         self.look_owed = False
         for run in asked:
             if run.adopted and run in self._over:
-                self._find_witness(run)
+                self._witnesses.choose(run.id, [pid for pid in self._tracking.members([run])[run.id] if pid != run.pid])
         late_stops, self._late_stops = self._late_stops, []
         for late_stop in late_stops:
             self.stop(*late_stop)
-
-    def _find_witness(self, run: Run) -> None:
-        """SIGCHLD does not tell of an adopted run, nor does a cgroup of those who have left it: one of them does."""
-        pids = self._tracking.members([run])[run.id]
-        pidfds = (process.open_if(pid, lambda: True) for pid in pids if pid != run.pid)
-        pidfd = next((pidfd for pidfd in pidfds if pidfd is not None), None)
-        if pidfd is None:
-            self.look_owed = True
-            return
-        self._witnesses[run.id] = pidfd
-        self._poller.watch(pidfd, select.EPOLLIN, Priority.EXIT, functools.partial(self._let_go_witness, run.id))
-
-    def _let_go_witness(self, run_id: str) -> None:
-        if (pidfd := self._witnesses.pop(run_id, None)) is not None:
-            self._poller.forget(pidfd)
-            os.close(pidfd)
-            self.look_owed = True
 
     def _emptied(self, run: Run) -> None:
         """No process of the run itself is left. It is over when its helpers are."""
@@ -282,7 +265,7 @@ class Runs:
             run.empty = True
             self._looks.drop(run.id)
             self.set_plan(run, stopping.finished(run.plan))
-            self._note(run)
+            self.note(run)
             if run.events is not None:
                 self._poller.forget(run.events)
             return
@@ -307,8 +290,8 @@ class Runs:
             self._poller.forget(run.events)
         self._tracking.release(run.id, run.task)
         self._looks.forget(run.id)
-        self._due.set(run.id, None)
-        self._let_go_witness(run.id)
+        self._deadlines.forget(run)
+        self._witnesses.let_go(run.id)
         forking.forget(self._ledger, run.id)
         del self._runs[run.id]
         if run.beside is not None:
@@ -318,87 +301,37 @@ class Runs:
 
     def next_at(self) -> float | None:
         """The next instant that something is due at."""
-        return time.monotonic() if self._helpers.wait else self._due.next_at()
+        return time.monotonic() if self._helpers.wait else self._deadlines.next_at()
 
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing is due within that time."""
-        at = self._due.next_at()
-        return at is None or at - time.monotonic() > seconds
+        return self._deadlines.are_far(seconds)
 
     def start_helpers(self) -> None:
         """Start a helper that waits, if there is time."""
         self._helpers.serve(self.is_quiet)
 
     def tick(self, now: float) -> None:
-        """Do what is due: all kills in one pass, and only then all else, with an eye on the next that are due."""
-        done: list[Run] = []
-        try:
-            self._do_due(now)
-            while self._killed:
-                killed, self._killed = self._killed, []
-                done += killed
-                reached = self._tracking.kill_rest(killed, self._do_what_is_due_now)
-                seen = self._looks.collect([run.id for run in killed])
-                for run in killed:
-                    if run.beside is None:
-                        self._tell_kill(run, reached[run.id], seen.get(run.id))
-                    elif run.beside.empty and run.plan.kills > _KILLS_OF_HELPERS:
-                        self._tell_signalled(run.beside, run.plan, signal.SIGKILL, stopping.Whom.GROUP, reached[run.id])
-                    self._do_what_is_due_now()
-        finally:
-            # Not before: those who are gone by now are seen first, and not killed again.
-            for run in [*done, *self._killed]:
-                self._due.set(run.id, run.plan.next_at)
-                self._note(run)
-
-    def _do_what_is_due_now(self) -> None:
-        self._do_due(time.monotonic())
-
-    def _do_due(self, now: float) -> None:
-        killed, others = [], []
-        for run_id in self._due.take(now):
-            run = self._runs[run_id]
-            plan, orders = stopping.tick(run.plan, now)
-            if stopping.Kill() in orders:
-                run.plan = plan
-                killed.append(run)
-            else:
-                others.append((run, (plan, orders)))
-        try:
-            self._tracking.kill(killed)
-        finally:
-            self._killed += killed
-            for run, step in others:
-                self.follow(run, step)
-
-    def _tell_kill(self, run: Run, pids: list[int], seen: tuple[float, str] | None) -> None:
-        if self._looks.enabled and not run.looked_at:
-            seen_at, facts = seen or (round(time.monotonic(), 6), "[]")
-            signums = [signum for signum, _ in run.plan.signals[: run.plan.sent]]
-            self._emit(wire.Looked, run=run.id, seen_at=seen_at, signums=signums, facts=facts)
-        run.looked_at = True
-        self._tell_signalled(run, run.plan, signal.SIGKILL, stopping.Whom.GROUP, pids)
+        """Do what is due."""
+        self._deadlines.tick(now)
 
     def set_plan(self, run: Run, plan: stopping.Plan) -> None:
         """What is due for the run has changed."""
         before = run.plan
         run.plan = plan
         if plan != before:
-            self._note(run)
+            self.note(run)
+        self._deadlines.set(run)
         if plan.deadline == before.deadline:
-            self._due.set(run.id, plan.next_at)
             return
-        self._set_due(run)
+        if plan.kill_at is not None:
+            self._looks.expect(run)
         self._helpers.end_beside(run)
         if before.signalled is not None or before.hooking:  # the agent knows of the deadline that was
             self._emit(wire.Hastened, run=run.id, deadline=plan.deadline, window=plan.length)
 
-    def _set_due(self, run: Run) -> None:
-        self._due.set(run.id, run.plan.next_at)
-        if run.plan.kill_at is not None:
-            self._looks.expect(run)
-
-    def _note(self, run: Run, *, sending: bool = False) -> None:
+    def note(self, run: Run, *, sending: bool = False) -> None:
+        """Have the ledger know how far it is. ``sending``: the current signal is about to be sent."""
         self._ledger.put(f"plan {run.id}", run.to_members(sending=sending))
 
     def follow(self, run: Run, step: stopping.Step) -> None:
@@ -411,14 +344,14 @@ class Runs:
                 self._helpers.ask_hook(run)
                 continue
             assert isinstance(order, stopping.Signal), "kills are given by the clock alone"
-            self._note(run, sending=True)
+            self.note(run, sending=True)
             self._ledger.flush()
             try:
                 reached = self._signal(run, order)
             except OSError:  # no descriptor left to look with: the deadline stands all the same
                 reached = []
-            self._tell_signalled(run, plan, order.signum, order.whom, reached)
-            self._note(run)
+            self._deadlines.tell_signalled(run, order.signum, order.whom, reached)
+            self.note(run)
 
     def _signal(self, run: Run, order: stopping.Signal) -> list[int]:
         if order.whom is stopping.Whom.GROUP:
@@ -427,19 +360,6 @@ class Runs:
         reached = run.send(order.signum)
         run.send(signal.SIGCONT)
         return [run.pid] if reached else []
-
-    def _tell_signalled(self, run: Run, plan: stopping.Plan, signum: int, whom: stopping.Whom, pids: list[int]) -> None:
-        deadline, window = plan.deadline, plan.length
-        assert deadline is not None
-        self._emit(
-            wire.Signalled,
-            run=run.id,
-            signum=int(signum),
-            whom=str(whom),
-            deadline=deadline,
-            pids=pids[:PIDS_TOLD],
-            window=window,
-        )
 
 
 def _name(run: Run) -> dict[str, Any]:
