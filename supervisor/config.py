@@ -56,6 +56,8 @@ class AgentTable(Table, frozen=True, kw_only=True):
         ),
     ] = "local"
     account: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}\Z", description="a string of 12 digits")] = "000000000000"
+    user: Annotated[str | None, msgspec.Meta(description="the name of a user of this host")] = None
+    """Whom the agent runs as, while the keeper stays root; None: the same as the keeper."""
     state_dir: AbsolutePath
     shutdown_timeout: Seconds = 90.0
     """The budget for stopping every task when the agent is told to end."""
@@ -80,6 +82,8 @@ class TasksTable(Table, frozen=True, kw_only=True):
     tracking: Annotated[
         Tracking, msgspec.Meta(description='"auto" (cgroup where it can be had), "cgroup" or "descent"')
     ] = "auto"
+    secrets_dir: AbsolutePath = "/etc/supervisor/secrets"
+    """Where the keeper finds what ``secrets`` of containers name by a relative path."""
     metadata: Annotated[bool, msgspec.Meta(description="true or false")] = True
     """Whether the processes of a task can ask about their task, over loopback HTTP."""
 
@@ -210,6 +214,7 @@ def load(
     elif uid == 0 and _group_exists(SYSTEM_GROUP):
         api["socket_group"] = SYSTEM_GROUP
     check_socket(api["socket"])
+    _check_user(file, agent, uid)
     if listen:
         _check_value("the command line", "--listen", listen, _field(TcpTable, "listen"))
         api["tcp"] = {**api.get("tcp", {}), "listen": listen}
@@ -358,6 +363,27 @@ def _user_dir(environ: Mapping[str, str], uid: int, variable: str, below_home: s
                 f"cannot find a home for user {uid}: set HOME or {variable}, or give --state-dir, --socket and --config"
             ) from None
     return os.path.join(home, below_home)
+
+
+def _check_user(file: str, agent: dict[str, Any], uid: int) -> None:
+    """Drops ``agent.user`` where it is who we are; refuses it where we cannot become that user."""
+    name = agent.get("user")
+    if name is None:
+        return
+    try:
+        found = pwd.getpwnam(name)
+    except (KeyError, ValueError):  # ValueError: a name that cannot be one
+        raise ConfigError(
+            f"cannot use {file}: agent.user is {_show(name)}, and this host has no such user "
+            f"(useradd --system {_show(name)})"
+        ) from None
+    if found.pw_uid == uid:
+        del agent["user"]
+    elif uid != 0:
+        raise ConfigError(
+            f"cannot use {file}: agent.user is {_show(name)}, and only root can run the agent as somebody else; "
+            "remove it, or start the supervisor as root"
+        )
 
 
 def _group_exists(name: str) -> bool:

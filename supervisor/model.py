@@ -135,6 +135,13 @@ class KeyValuePair(Record, frozen=True):
     value: str = msgspec.field(default="")
 
 
+class Secret(Record, frozen=True):
+    """``secrets[]``: an environment variable, and where its value is; never the value."""
+
+    name: str
+    value_from: str
+
+
 class Tag(Record, frozen=True):
     """A ``{"key": …, "value": …}`` pair."""
 
@@ -226,6 +233,7 @@ class ContainerDefinition(Record, frozen=True):
     entry_point: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     environment: tuple[KeyValuePair, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     working_directory: str | None = None
     user: str | None = None
     essential: bool = True
@@ -233,6 +241,7 @@ class ContainerDefinition(Record, frozen=True):
     """Seconds; None or 0 means the agent's ``stop.timeout`` (ECS treats 0 so)."""
     ulimits: tuple[Ulimit, ...] = ()
     docker_labels: dict[str, str] = {}
+    docker_security_options: tuple[str, ...] = ()
     log_configuration: LogConfiguration | None = None
     depends_on: tuple[ContainerDependency, ...] = ()
     start_timeout: int | None = None

@@ -60,15 +60,17 @@ class DefinitionService(World):
     def _check_users(self, definition: TaskDefinition) -> None:
         """Users that do not exist here, or that tasks may not run as, are refused before anything depends on them."""
         allowed = self._settings.tasks.allowed_users
+        is_separate = self._settings.agent.user is not None  # and the keeper is root
+        keeper, agent_uid = ("0", os.geteuid()) if is_separate else (None, None)
         for index, container in enumerate(definition.container_definitions):
             path = f"containerDefinitions[{index}].user"
             try:
-                user = process.find_user(container.user)
+                user = process.find_user(container.user or keeper)
             except LookupError as exc:
                 raise ClientError(f"{path}: {exc.args[0]} on this host; create it or name another") from None
-            if os.geteuid() != 0 and user.uid != os.geteuid():
+            if not is_separate and os.geteuid() != 0 and user.uid != os.geteuid():
                 raise ClientError(f"{path}: the supervisor does not run as root and can run tasks only as itself")
-            if (refusal := process.refusal_of(user, allowed)) is not None:
+            if (refusal := process.refusal_of(user, allowed, agent_uid)) is not None:
                 raise ClientError(f"{path}: {refusal}")
 
     async def describe_task_definition(self, request: requests.DescribeTaskDefinition, _: Caller) -> dict[str, Any]:

@@ -84,6 +84,8 @@ def _finding(event: wire.Looked, container: Container) -> str:
 def _spawn_reason(event: wire.SpawnFailed) -> str:
     """``<ErrorName>: <text>``, as the ECS agent gives it; the stage is the member or step at fault."""
     symbol = errno.errorcode.get(event.errno, str(event.errno))
+    if event.stage == "secrets":
+        return f"ResourceInitializationError: unable to pull secrets: {event.detail} ({symbol})"
     return f"CannotStartContainerError: cannot start, {event.stage}: {event.detail} ({symbol})"
 
 

@@ -37,6 +37,8 @@ def spawn_request(
         stop_timeout=container.stop_timeout,
         pre_stop=list(policy.pre_stop),
         pre_stop_share=shapes.PRE_STOP_SHARE,
+        secrets={secret.name: shapes.source_of(secret) for secret in defined.secrets},
+        no_new_privileges=shapes.forbids_new_privileges(defined),
         **_limits(task, container, definition),
     )
 

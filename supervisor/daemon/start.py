@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import sys
 from typing import NoReturn
 
@@ -16,10 +17,10 @@ from msgspec.structs import replace
 
 from supervisor import config
 from supervisor.config import Settings, TcpTable
-from supervisor.daemon import doors
+from supervisor.daemon import doors, separation
 from supervisor.errors import SupervisorError
 from supervisor.keeper import settings as keeper
-from supervisor.posix import process, service
+from supervisor.posix import process, rights, service
 
 AGENT_VARIABLE = "SUPERVISOR_AGENT"
 """Carries the agent's settings, as JSON, through the keeper."""
@@ -36,15 +37,21 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
     settings = config.load(
         config_path, state_dir=state_dir, socket=socket_path, listen=listen, environ=os.environ, uid=os.geteuid()
     )
-    settings = replace(settings, api=doors.checked(settings.api))
-    directory = settings.agent.state_dir
-    lock = _own(directory)
+    directory = _resolved(settings.agent.state_dir)
+    settings = replace(settings, agent=replace(settings.agent, state_dir=directory))
+    agent = None if settings.agent.user is None else process.find_user(settings.agent.user).ids
+    if agent is not None:
+        separation.check(settings, agent)
+    with rights.acting_as(agent):  # its files are the agent's to read
+        settings = replace(settings, api=doors.checked(settings.api))
+    lock = _own(directory, agent)
     activated = _is_activated()
-    listeners = {"api": _LISTEN_FDS_START if activated else _listen(settings)}
+    listeners = {"api": _LISTEN_FDS_START if activated else _listen(settings, agent)}
     if settings.api.tcp is not None:
         listeners["tcp"] = _listen_tcp(settings.api.tcp)
     if settings.tasks.metadata:
-        listeners["inside"] = _listen_inside(directory)
+        with rights.acting_as(agent):
+            listeners["inside"] = _listen_inside(directory)
     for fd in (lock, *listeners.values()):
         os.set_inheritable(fd, True)
     name = "supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest()
@@ -62,6 +69,8 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
         listen_fds=list(listeners.values()),
         socket_path=None if activated else settings.api.socket,
         look=settings.stop.reports,
+        agent_user=None if agent is None else [agent.uid, agent.gid, *agent.groups],
+        secrets_dir=settings.tasks.secrets_dir,
         ledger=_ledger(name),
         lock_fd=lock,
     )
@@ -91,9 +100,19 @@ def _open_standard_streams() -> None:
     os.close(fd)
 
 
-def _own(directory: str) -> int:
+def _resolved(directory: str) -> str:
+    """Without symbolic links: from here on, none is followed below."""
+    found = os.lstat(directory) if os.path.lexists(directory) else None
+    if found is not None and stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+        raise SupervisorError(
+            f"cannot use {directory}: it is a symbolic link that user {found.st_uid} has made; see --state-dir"
+        )
+    return os.path.realpath(directory)
+
+
+def _own(directory: str, agent: rights.Ids | None) -> int:
     try:
-        return service.lock_directory(directory)
+        return service.lock_directory(directory, agent)
     except BlockingIOError as exc:
         raise SupervisorError(f"cannot use {directory}: the supervisor with {exc.strerror} owns it") from None
     except OSError as exc:
@@ -105,10 +124,10 @@ def _is_activated() -> bool:
     return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0"
 
 
-def _listen(settings: Settings) -> int:
+def _listen(settings: Settings, agent: rights.Ids | None) -> int:
     path = settings.api.socket
     try:
-        return service.listen_unix(path, settings.api.mode, settings.api.socket_group).detach()
+        return service.listen_unix(path, settings.api.mode, settings.api.socket_group, agent).detach()
     except OSError as exc:
         why = exc.strerror or os.strerror(exc.errno or errno.EIO)
         raise SupervisorError(f"cannot listen on {path}: {why}; see --socket") from None

@@ -17,12 +17,14 @@ from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.settings import Settings
-from supervisor.posix import proc, process
+from supervisor.posix import proc, process, rights
 
 LINK_FD = 3
 """Where the agent finds its end of the link; the listening sockets follow."""
 
 _CHUNK = 256 * 1024
+_UNSENT_MOST = 1024 * 1024
+"""Bytes that an agent has not taken, beyond which nothing more is answered until it has."""
 _SPACING = 0.05
 _BACKOFF_MOST = 10.0
 _DOUBLINGS = 16  # beyond which a float would in the end overflow
@@ -56,6 +58,10 @@ class AgentProcess:
         self._decoder = wire.Decoder.at_keeper()
         self._unsent = bytearray()
         self._refused = False
+        self._held = False
+        """Some of what was received waits until the agent has taken what was answered before."""
+        self._ended_asking = False
+        self._mask = 0
         self.pid = 0
         self.greeted = False
         self.has_served = False
@@ -72,7 +78,7 @@ class AgentProcess:
         self.greeted = False
         self._decoder = wire.Decoder.at_keeper()
         self._unsent.clear()
-        self._refused = False
+        self._refused = self._held = self._ended_asking = False
         try:
             ours, theirs = socket.socketpair()
         except OSError as exc:
@@ -96,7 +102,8 @@ class AgentProcess:
         ours.setblocking(False)
         self._link = ours
         self._poller.watch(self._pidfd, select.EPOLLIN, Priority.REQUEST, self._over)
-        self._poller.watch(ours.fileno(), select.EPOLLIN, Priority.REQUEST, self._serve)
+        self._mask = 0
+        self._watch_link()
 
     def outlive(self, pid: int, start_time: int) -> None:
         """End that agent, of the keeper before, if it lives; none is started before it is gone."""
@@ -126,6 +133,10 @@ class AgentProcess:
             os.dup2(high + offset, LINK_FD + offset)
         process.close_from(LINK_FD + len(fds))
         process.reset_signals()
+        if (ids := self._settings.agent_ids) is not None:
+            rights.become(ids)
+            process.forbid_new_privileges()
+            process.die_with_parent(keeper)  # once more: the kernel has forgotten it with the change
         process.execute(self._settings.agent_argv, {**os.environ, **self._settings.agent_environ})
 
     def send(self, message: wire.Message) -> None:
@@ -144,44 +155,67 @@ class AgentProcess:
             while self._unsent:
                 del self._unsent[: self._link.send(self._unsent)]
         except BlockingIOError:
-            self._poller.watch(self._link.fileno(), select.EPOLLIN | select.EPOLLOUT, Priority.REQUEST, self._serve)
+            pass
         except OSError:
             self._unsent.clear()  # it died; every event is still kept, for the next one
+        self._watch_link()
+
+    def _watch_link(self) -> None:
+        """Nothing more is read of an agent that asks and takes no answers: they would fill our memory, not its."""
+        mask = 0 if len(self._unsent) > _UNSENT_MOST else select.EPOLLIN
+        if self._unsent or self._held:
+            mask |= select.EPOLLOUT
+        if self._link is not None and mask != self._mask and not self._ended_asking:
+            self._mask = mask
+            self._poller.watch(self._link.fileno(), mask, Priority.REQUEST, self._serve)
 
     def _serve(self) -> None:
         if self._link is None:
             return
-        if self._unsent:
-            self._flush()
-            if not self._unsent:
-                self._poller.watch(self._link.fileno(), select.EPOLLIN, Priority.REQUEST, self._serve)
-        self._receive()
+        self._flush()
+        if len(self._unsent) <= _UNSENT_MOST:
+            self._receive()
+            self._watch_link()
 
     def _receive(self) -> bool:
         """Take a chunk of requests; False at the end of the link, and for ever after a frame that was refused."""
         assert self._link is not None
         if self._refused:
             return False
+        if not self._held:
+            try:
+                data = self._link.recv(_CHUNK)
+            except BlockingIOError:
+                return False
+            except OSError:
+                data = b""
+            if not data:
+                self._ask_no_more()
+                return False
+            self._decoder.feed(data)
         try:
-            data = self._link.recv(_CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        if not data:
-            self._poller.forget(self._link.fileno())
-            return False
-        self._decoder.feed(data)
-        try:
-            for message in self._decoder.messages():
-                self._handle(message)
+            self._take()
         except WireError as exc:
             self._log.warning("frame_refused", error=str(exc))
             self._refused = True
-            self._poller.forget(self._link.fileno())
+            self._ask_no_more()
             self.kill()
             return False
         return True
+
+    def _take(self) -> None:
+        """Carry out what was received, as long as the answers are taken."""
+        self._held = False
+        for message in self._decoder.messages():
+            self._handle(message)
+            if len(self._unsent) > _UNSENT_MOST:
+                self._held = True
+                return
+
+    def _ask_no_more(self) -> None:
+        assert self._link is not None
+        self._ended_asking = True
+        self._poller.forget(self._link.fileno())
 
     def kill(self) -> None:
         """SIGKILL; ``ended`` follows when it is gone."""
@@ -195,8 +229,9 @@ class AgentProcess:
         assert self._link is not None
         # What it had asked for before it died was committed, perhaps acknowledged: carry it out before the next
         # agent asks what there is.
+        self._unsent.clear()
         while self._receive():
-            pass
+            self._unsent.clear()  # there is nobody to answer
         self._poller.forget(self._link.fileno())
         self._poller.forget(self._pidfd)
         self._link.close()

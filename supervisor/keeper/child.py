@@ -15,8 +15,8 @@ import socket
 import struct
 from typing import NamedTuple, NoReturn
 
-from supervisor.keeper import ledger
-from supervisor.posix import cgroup, process
+from supervisor.keeper import ledger, secret_files
+from supervisor.posix import cgroup, paths, process, rights
 from supervisor.wire import Spawn, journal_unit
 
 REPORT = struct.Struct("<I")
@@ -37,6 +37,9 @@ class Birth(NamedTuple):
     tag: int | None
     allowed_users: list[str]
     fd_limits: tuple[int, int]
+    agent: rights.Ids | None
+    """Whose the log files are; None: ours."""
+    secrets_dir: str
     keeper: int
     """Its pid: who has another parent by the time of its exec does not begin."""
     ledger: int | None
@@ -59,15 +62,24 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
         if birth.cgroup is not None:
             cgroup.enter(birth.cgroup)
         stage = "journald" if spec.log_driver == "journald" else "log"
-        _open_streams(spec, birth.log_dir)
+        _open_streams(spec, birth)
         process.close_from((_REPORT_FD if noting is None else _LEDGER_FD) + 1)
         stage = "ulimits"
         _limit(spec, birth)
         stage = "user"
         user = process.find_user(spec.user)
-        if (refusal := process.refusal_of(user, birth.allowed_users)) is not None:
+        agent_uid = None if birth.agent is None else birth.agent.uid
+        if (refusal := process.refusal_of(user, birth.allowed_users, agent_uid)) is not None:
             raise PermissionError(errno.EPERM, refusal)
+        stage = "secrets"
+        values = secret_files.read_ours(spec.secrets, birth.secrets_dir)
+        stage = "user"
         process.change_user(user)
+        stage = "dockerSecurityOptions"
+        if spec.no_new_privileges:
+            process.forbid_new_privileges()
+        stage = "secrets"
+        values |= secret_files.read_users(spec.secrets)
         stage = "workingDirectory"
         os.chdir(spec.cwd)
         environ = {
@@ -77,6 +89,7 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
             "SHELL": user.shell,
             "LANG": "C.UTF-8",
             **spec.environ,
+            **values,
             MARKER: spec.run,
         }
         stage = "exec"
@@ -87,15 +100,17 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
             ledger.note_exec(_LEDGER_FD, spec.run)
         process.execute(spec.argv, environ)
     except OSError as exc:
-        _report(stage, exc.errno or errno.EIO, (exc.strerror or str(exc)) + _which(stage, spec, exc.errno))
+        _report(stage, exc.errno or errno.EIO, (exc.strerror or str(exc)) + _which(stage, spec, birth, exc.errno))
     except Exception as exc:  # noqa: BLE001  a name that cannot be encoded, an unknown user, ...
         _report(stage, errno.EINVAL, str(exc))
     finally:
         os._exit(127)
 
 
-def _which(stage: str, spec: Spawn, number: int | None) -> str:
+def _which(stage: str, spec: Spawn, birth: Birth, number: int | None) -> str:
     """What could not be found or used, where the error does not say it by itself."""
+    if stage == "log":
+        return f": {_log_path(spec, birth.log_dir)!r}"
     if stage == "workingDirectory":
         return f": {spec.cwd!r}"
     if stage != "exec":
@@ -117,7 +132,7 @@ def read_report(data: bytes) -> tuple[str, int, str]:
     return stage, REPORT.unpack_from(data)[0], detail
 
 
-def _open_streams(spec: Spawn, log_dir: str) -> None:
+def _open_streams(spec: Spawn, birth: Birth) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     if spec.log_driver == "inherit":
@@ -127,14 +142,23 @@ def _open_streams(spec: Spawn, log_dir: str) -> None:
     elif spec.log_driver == "journald":
         out = _connect_journal(spec.log_tag, journal_unit(spec.beside or spec.run))
     else:
-        directory = f"{log_dir}/{spec.task}"
-        os.makedirs(directory, mode=0o750, exist_ok=True)
-        # Of checks, of which there are many, the last one's output is kept.
-        name, how = ("check", os.O_TRUNC) if spec.log_driver == "check" else ("log", os.O_APPEND)
-        flags = os.O_WRONLY | how | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        out = os.open(f"{directory}/{spec.container}.{name}", flags, 0o640)
+        with rights.acting_as(birth.agent):
+            out = _open_log(spec, birth.log_dir)
     os.dup2(out, 1)
     os.dup2(out, 2)
+
+
+def _open_log(spec: Spawn, log_dir: str) -> int:
+    is_check = spec.log_driver == "check"
+    flags = os.O_WRONLY | os.O_CREAT | (0 if is_check else os.O_APPEND)
+    out = paths.open_file(_log_path(spec, log_dir), flags, 0o640, make=0o750)
+    if is_check:  # of which there are many: the last one's output is kept
+        os.ftruncate(out, 0)  # and not by O_TRUNC: by now it is known to be a file of ours
+    return out
+
+
+def _log_path(spec: Spawn, log_dir: str) -> str:
+    return f"{log_dir}/{spec.task}/{spec.container}.{'check' if spec.log_driver == 'check' else 'log'}"
 
 
 def _connect_journal(tag: str, unit: str) -> int:
@@ -152,7 +176,8 @@ def _connect_journal(tag: str, unit: str) -> int:
 def _limit(spec: Spawn, birth: Birth) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, birth.fd_limits)
     for name, soft, hard in spec.ulimits:
-        resource.setrlimit(process.RLIMITS[name], (soft, hard))
+        if name != "locks" or birth.tag is None:  # it limits nothing, and is where the tag goes
+            resource.setrlimit(process.RLIMITS[name], (soft, hard))
     # Where a limit is set already, it is the tag of a supervisor above us, which must find its processes too.
     unlimited = resource.getrlimit(process.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
     if birth.tag is not None and unlimited:

@@ -17,6 +17,9 @@ from supervisor.keeper.forking import Forking, NotStarted
 from supervisor.keeper.held import Run
 from supervisor.posix import process
 
+_WAITING_MOST = 1024
+"""Checks that have been asked for and not begun."""
+
 
 class Host(Protocol):
     """What holds all runs: ``run.Runs``."""
@@ -56,6 +59,9 @@ class Helpers:
 
     def ask(self, spec: wire.Spawn) -> None:
         """A check is to be run."""
+        if len(self._checks) >= _WAITING_MOST:
+            self._host.refuse(spec, "beside", errno.EAGAIN, "too many wait already")
+            return
         self._checks[spec.run] = spec
 
     def resume(self, run: Run) -> None:
@@ -110,7 +116,7 @@ class Helpers:
     def _start_check(self, spec: wire.Spawn) -> None:
         assert spec.beside is not None
         run = self._host.find(spec.beside)
-        why_not = refusal(run)
+        why_not = refusal(run, spec.task)
         if run is None or why_not is not None:
             self._host.refuse(spec, "beside", errno.ESRCH, why_not or "")
             return
@@ -161,10 +167,12 @@ class Helpers:
             self._host.follow(run, stopping.hook_ended(run.plan, time.monotonic()))
 
 
-def refusal(run: Run | None) -> str | None:
-    """Why nothing can be run beside that run, or None."""
+def refusal(run: Run | None, task: str) -> str | None:
+    """Why nothing of that task can be run beside that run, or None."""
     if run is None:
         return "there is no such run"
+    if run.task != task:
+        return "it is of another task"
     if run.beside is not None:
         return "it is a helper itself"
     if run.plan.starting:

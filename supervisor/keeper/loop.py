@@ -148,6 +148,8 @@ class Keeper:
             self._tracking.births_tag(run),
             self._settings.allowed_users,
             self._fd_limits,
+            self._settings.agent_ids,
+            self._settings.secrets_dir,
             os.getpid(),
             self._ledger.fd,
         )
@@ -169,6 +171,11 @@ class Keeper:
     def _handle(self, message: Any) -> None:
         self._guarded(lambda: verbs.handle(self, message))
         self._guarded(self._tick)  # a thousand spawns in one chunk make no kill late
+
+    @property
+    def owed(self) -> int:
+        """How many events are kept for an agent to store."""
+        return len(self._events)
 
     def answer_hello(self) -> None:
         """Everything not yet stored, in order; from now on also what is new."""

@@ -6,6 +6,8 @@ import json
 import os
 from typing import NamedTuple
 
+from supervisor.posix.rights import Ids
+
 VARIABLE = "SUPERVISOR_KEEPER"
 
 
@@ -32,10 +34,15 @@ class Settings(NamedTuple):
     """By run id, the pidfds that systemd has kept for us while no keeper lived."""
     lock_fd: int | None = None
     """The lock of the state directory; it is ours until the end."""
-    agent_user: str | None = None
-    """Whom the agent runs as; None for ourselves."""
+    agent_user: list[int] | None = None
+    """Whom the agent runs as: uid, gid and the other groups; None for ourselves. Numbers, so that nobody is asked."""
     secrets_dir: str = ""
     """Below it files are read with the keeper's rights; elsewhere with those of the task's user."""
+
+    @property
+    def agent_ids(self) -> Ids | None:
+        """``agent_user``, taken apart."""
+        return None if self.agent_user is None else Ids(self.agent_user[0], self.agent_user[1], self.agent_user[2:])
 
 
 def to_environ(settings: Settings) -> dict[str, str]:

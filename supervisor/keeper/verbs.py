@@ -19,6 +19,11 @@ _MEMORY_MOST = 2**60
 """Bytes."""
 _DRIVERS = {"file", "journald", "inherit", "none", "check"}
 _SIGNALS_MOST = 8
+_SECRETS_MOST = 200
+_PID_MOST = 2**22
+"""The kernel gives no higher one."""
+_OWED_MOST = 100_000
+"""Events that no agent has said to have stored, beyond which one that asks for more runs is no good agent."""
 _NOT_TO_ASK_WITH = (signal.SIGKILL, signal.SIGSTOP)
 
 
@@ -27,6 +32,10 @@ class Host(Protocol):
 
     runs: Runs
     draining: bool
+
+    @property
+    def owed(self) -> int:
+        """How many events are kept for an agent to store."""
 
     def answer_hello(self) -> None:
         """The agent takes events from now on."""
@@ -54,6 +63,8 @@ def _list(host: Host, _: wire.List) -> None:
 def _spawn(host: Host, spec: wire.Spawn) -> None:
     if not _ID.fullmatch(spec.run):
         raise WireError("cannot accept Spawn: its run is not an id")
+    if host.owed > _OWED_MOST:
+        raise WireError(f"cannot accept Spawn: {host.owed} events have not been forgotten")
     sound = (
         _ID.fullmatch(spec.task)
         and _NAME.fullmatch(spec.container)
@@ -66,6 +77,8 @@ def _spawn(host: Host, spec: wire.Spawn) -> None:
         and 0 <= spec.pre_stop_share <= 1
         and (spec.beside is None or _ID.fullmatch(spec.beside))
         and (spec.lifetime is None or (spec.beside is not None and spec.lifetime > 0))
+        and len(spec.secrets) <= _SECRETS_MOST
+        and (spec.living is None or (0 <= spec.living[0] <= _PID_MOST and spec.living[1] >= 0))
         and all(name in process.RLIMITS for name, _, _ in spec.ulimits)
         and all(size is None or 0 < size <= _MEMORY_MOST for size in _sizes(spec))
         and all(weight is None or 1 <= weight <= 10000 for weight in (spec.cpu_weight, spec.task_cpu_weight))

@@ -12,10 +12,11 @@ import signal
 from collections.abc import Callable, Collection
 from typing import NamedTuple, NoReturn
 
-from supervisor.posix import proc
+from supervisor.posix import proc, rights
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 _MADV_POPULATE_WRITE = 23
 
 _SIGNALS_OF_LIBC = (32, 33)
@@ -204,6 +205,11 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
         os._exit(1)
 
 
+def forbid_new_privileges() -> None:
+    """Nothing that we or our children execute gives more rights than we have: no setuid, no file capabilities."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
 def own_memory() -> None:
     """After a fork: copy what we share with the child now (MADV_POPULATE_WRITE), not fault by fault later.
 
@@ -252,6 +258,11 @@ class User(NamedTuple):
     home: str
     shell: str
 
+    @property
+    def ids(self) -> rights.Ids:
+        """What the kernel knows of it."""
+        return rights.Ids(self.uid, self.gid, self.groups)
+
 
 def find_user(text: str | None) -> User:
     """``user``, ``user:group``, ``uid`` or ``uid:gid``; None is ourselves. ``LookupError`` names what is unknown.
@@ -273,24 +284,37 @@ def find_user(text: str | None) -> User:
     if not group:
         return user
     gid = int(group) if _is_number(group) else _gid_of(group)
+    if gid > rights.LAST_ID:
+        raise LookupError(f"group {gid} is not known, and cannot be")
     return user._replace(gid=gid, groups=[gid])
 
 
-def refusal_of(user: User, allowed: Collection[str]) -> str | None:
+def refusal_of(user: User, allowed: Collection[str], agent_uid: int | None = None) -> str | None:
     """Why tasks may not run as that user, or None. ``allowed``: names or uids, ``*`` for every user.
 
     A group named beside an allowed user must be one of that user's: else it would be a way to any file of the host.
+
+    ``agent_uid``: the agent's, where it has a user of its own and the keeper is root. Then ``*`` is neither of these
+    two, nor the group of root: what the agent can ask for by itself must not be the rights that were taken from it.
     """
-    if "*" in allowed:
-        return None
     if not {user.name, str(user.uid)} & set(allowed):
-        return f"user {user.name!r} is not in tasks.allowed_users"
+        if "*" not in allowed:
+            return f"user {user.name!r} is not in tasks.allowed_users"
+        if agent_uid is None:
+            return None
+        if user.uid in (0, agent_uid) or 0 in (user.gid, *user.groups):
+            what = "user" if user.uid in (0, agent_uid) else "with the group of root, user"
+            return (
+                f'{what} {user.name!r} is not among "*" of tasks.allowed_users, since agent.user is set; name it there'
+            )
     if user.gid not in find_user(str(user.uid)).groups:
         return f"group {user.gid} is not one of user {user.name!r}"
     return None
 
 
 def _user_of(uid: int, gid: int | None) -> User:
+    if uid > rights.LAST_ID:
+        raise LookupError(f"user {uid} is not known, and cannot be")
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
@@ -314,12 +338,8 @@ def _gid_of(name: str) -> int:
 
 
 def change_user(user: User) -> None:
-    """Become that user for good. Nothing to do where we are it already and may not change groups."""
-    if os.geteuid() != 0 and (user.uid, user.gid) == (os.geteuid(), os.getegid()):
-        return
-    os.setgroups(user.groups)
-    os.setresgid(user.gid, user.gid, user.gid)
-    os.setresuid(user.uid, user.uid, user.uid)
+    """Become that user for good."""
+    rights.become(user.ids)
 
 
 def kill_group(leader: int) -> None:

@@ -13,8 +13,13 @@ import socket
 import stat
 import sys
 
+from supervisor.posix import paths
+from supervisor.posix.rights import Ids, acting_as
+
 _IN_MEMORY = (0x01021994, 0x858458F6)
 """``f_type`` of tmpfs and ramfs, statfs(2)."""
+_OURS = ("lock", "logs", "metadata-port", "supervisor.")
+"""How the names in a state directory begin."""
 
 
 def notify(text: str) -> None:
@@ -29,16 +34,22 @@ def notify(text: str) -> None:
         sock.sendto(text.encode(), address)
 
 
-def lock_directory(directory: str) -> int:
-    """Own the directory until the descriptor returned is closed. ``BlockingIOError`` has the owner's pid in it."""
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    fd = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def lock_directory(directory: str, owner: Ids | None = None) -> int:
+    """Own the directory until the descriptor returned is closed. ``BlockingIOError`` has the owner's pid in it.
+
+    It is ``owner``'s afterwards with all that is in it; None is us. ``PermissionError`` where that cannot be.
+    """
+    to_hand_over = paths.claim(directory, owner, _OURS)
+    with acting_as(None if to_hand_over else owner):
+        fd = paths.open_file(f"{directory}/lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
         os.close(fd)
-        raise BlockingIOError(errno.EAGAIN, f"pid {owner}" if owner else "another process") from None
+        raise BlockingIOError(errno.EAGAIN, f"pid {holder}" if holder else "another process") from None
+    if to_hand_over and owner is not None:
+        paths.hand_over(directory, owner)
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
@@ -64,10 +75,11 @@ def is_in_memory(path: str) -> bool:
     return int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) in _IN_MEMORY
 
 
-def listen_unix(path: str, mode: int, group: str | None) -> socket.socket:
+def listen_unix(path: str, mode: int, group: str | None, owner: Ids | None = None) -> socket.socket:
     """A listening socket at ``path``, open to those that mode and group say. A socket nobody listens on is replaced.
 
-    ``OSError`` EADDRINUSE where somebody listens there, or where ``path`` is something else than a socket.
+    It is ``owner``'s, and of the owner's group unless another is named; None is us. ``OSError`` EADDRINUSE where
+    somebody listens there, or where ``path`` is something else than a socket.
     """
     os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
     if os.path.lexists(path):
@@ -83,8 +95,8 @@ def listen_unix(path: str, mode: int, group: str | None) -> socket.socket:
         sock.bind(path)
     finally:
         os.umask(before)
-    if group is not None:
-        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    gid = -1 if owner is None else owner.gid
+    os.chown(path, -1 if owner is None else owner.uid, gid if group is None else grp.getgrnam(group).gr_gid)
     os.chmod(path, mode)
     sock.listen(1024)
     return sock
@@ -102,18 +114,27 @@ def listen_loopback(port_file: str) -> socket.socket:
     except OSError:
         sock.bind(("127.0.0.1", 0))
     sock.listen(1024)
-    with open(f"{port_file}.new", "w") as file:
-        file.write(f"{sock.getsockname()[1]}\n")
-    os.replace(f"{port_file}.new", port_file)
+    new = f"{port_file}.new"
+    with contextlib.suppress(FileNotFoundError):  # of a life that was broken off, or planted
+        os.unlink(new)
+    fd = paths.open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(fd, f"{sock.getsockname()[1]}\n".encode())
+    os.close(fd)
+    os.replace(new, port_file)
     return sock
 
 
 def _read_port(path: str) -> int:
     """0, which lets the kernel choose, where the file holds no port that users may have."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        text = file.read(16).strip()
-        return int(text) if text.isdigit() and 1024 <= int(text) <= 65535 else 0
-    return 0
+    try:
+        fd = paths.open_file(path, os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        text = os.read(fd, 16).strip()
+    finally:
+        os.close(fd)
+    return int(text) if text.isdigit() and 1024 <= int(text) <= 65535 else 0
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:

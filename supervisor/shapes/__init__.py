@@ -52,6 +52,7 @@ from .resources import (
     remove_tags,
     resource_not_found,
 )
+from .security import forbids_new_privileges, source_of
 from .tasks import check_run_task, check_same_request, new_task, request_digest
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "cpu_units",
     "definition_from",
     "find_cluster_names",
+    "forbids_new_privileges",
     "is_file_driver",
     "iso_time",
     "log_bound",
@@ -126,5 +128,6 @@ __all__ = [
     "render_task",
     "request_digest",
     "resource_not_found",
+    "source_of",
     "stop_policy",
 ]

@@ -53,16 +53,21 @@ def check_environment(
     for index, variable in enumerate(variables or ()):
         here = f"{path}[{index}]"
         name, value = variable.name or "", variable.value or ""
-        if not name:
-            raise error(f"{here}.name: a variable must have a name")
-        if "=" in name:
-            raise error(f"{here}.name: {shown(name)} contains '=', which ends the name of a variable; remove it")
-        if name.startswith(RESERVED_VARIABLES):
-            raise error(f"{here}.name: {RESERVED_VARIABLES}* is set by the agent; rename {shown(name)}")
-        check_text(name, f"{here}.name", error)
+        check_variable_name(name, f"{here}.name", error)
         check_text(value, f"{here}.value", error)
         pairs.append(KeyValuePair(name=name, value=value))
     return tuple(pairs)
+
+
+def check_variable_name(name: str, path: str, error: type[ClientError]) -> None:
+    """A name that can be set, and is not the agent's own."""
+    if not name:
+        raise error(f"{path}: a variable must have a name")
+    if "=" in name:
+        raise error(f"{path}: {shown(name)} contains '=', which ends the name of a variable; remove it")
+    if name.startswith(RESERVED_VARIABLES):
+        raise error(f"{path}: {RESERVED_VARIABLES}* is set by the agent; rename {shown(name)}")
+    check_text(name, path, error)
 
 
 def check_tags(tags: list[parts.Tag] | None, error: type[ClientError]) -> tuple[Tag, ...]:

@@ -145,7 +145,10 @@ class ContainerDefinition(Shape, frozen=True, kw_only=True):
     mount_points: Annotated[list[MountPoint] | None, about("Directories of the host, at their own paths.")] = None
     volumes_from: Annotated[list[VolumeFrom] | None, about("Not supported.")] = None
     linux_parameters: Annotated[LinuxParameters | None, about("Only `initProcessEnabled` is supported.")] = None
-    secrets: Annotated[list[Secret] | None, about("Not supported.")] = None
+    secrets: Annotated[
+        list[Secret] | None,
+        about("Variables whose values are in files: `file:NAME` below `tasks.secrets_dir`, or `file:/absolute/path`."),
+    ] = None
     depends_on: Annotated[list[ContainerDependency] | None, about("Containers that come first.")] = None
     start_timeout: Annotated[
         Integer | None,
@@ -165,7 +168,7 @@ class ContainerDefinition(Shape, frozen=True, kw_only=True):
     dns_servers: Annotated[list[str] | None, about("Not supported.")] = None
     dns_search_domains: Annotated[list[str] | None, about("Not supported.")] = None
     extra_hosts: Annotated[list[Loose] | None, about("Not supported.")] = None
-    docker_security_options: Annotated[list[str] | None, about("Not supported.")] = None
+    docker_security_options: Annotated[list[str] | None, about("Only `no-new-privileges` is supported.")] = None
     interactive: Annotated[bool | None, about("True is not supported: stdin is /dev/null.")] = None
     pseudo_terminal: Annotated[bool | None, about("True is not supported: there is no terminal.")] = None
     docker_labels: Annotated[

@@ -73,6 +73,8 @@ def _check_container(container: ContainerDefinition, path: str, definition: Task
     for member, value in (("memory", container.memory), ("memoryReservation", container.memory_reservation)):
         if value is not None and value < MIN_MEMORY:
             raise ClientError(f"{path}.{member}: ECS takes {MIN_MEMORY} MiB or more, got {value}")
+    if container.secrets:
+        raise ClientError(f"{path}.secrets[0].valueFrom: ECS reads no files; remove it")
     log = container.log_configuration
     if log is not None and log.log_driver not in ECS_LOG_DRIVERS:
         drivers = " or ".join(ECS_LOG_DRIVERS)

@@ -26,6 +26,7 @@ from .checks import (
 from .containers import ContainerDefinition, ContainerDependency, LogConfiguration, PortMapping, Ulimit
 from .labels import check_labels
 from .log_options import LOG_OPTIONS, check_log_sizes
+from .security import secrets_from, security_options
 from .watch import health_check, restart_policy
 
 CANNOT = "a process host cannot do this; remove it"
@@ -35,7 +36,6 @@ REFUSED = {
     "links": CANNOT,
     "environmentFiles": NOT_YET,
     "volumesFrom": CANNOT,
-    "secrets": NOT_YET,
     "hostname": CANNOT,
     "disableNetworking": CANNOT,
     "privileged": CANNOT,
@@ -43,7 +43,6 @@ REFUSED = {
     "dnsServers": CANNOT,
     "dnsSearchDomains": CANNOT,
     "extraHosts": CANNOT,
-    "dockerSecurityOptions": CANNOT,
     "interactive": NOT_YET,
     "pseudoTerminal": NOT_YET,
     "systemControls": CANNOT,
@@ -57,7 +56,7 @@ OBEYED = frozenset(
     {
         *("name", "image", "cpu", "memory", "memoryReservation", "portMappings", "essential", "entryPoint"),
         *("command", "environment", "dependsOn", "startTimeout", "stopTimeout", "user", "workingDirectory"),
-        *("dockerLabels", "ulimits", "logConfiguration"),
+        *("dockerLabels", "ulimits", "logConfiguration", "secrets", "dockerSecurityOptions"),
     }
 )
 """Members that have a field of their own in the record. ``restartPolicy`` and ``healthCheck`` have one, and are kept
@@ -87,18 +86,21 @@ def judge_container(given: ContainerDefinition, path: str) -> model.ContainerDef
     ports = tuple(_port(port, f"{path}.portMappings[{index}]") for index, port in enumerate(given.port_mappings or ()))
     if any(port.name or port.app_protocol for port in given.port_mappings or ()):
         echo["portMappings"] = members["portMappings"]  # more is kept of them than their record has fields for
+    environment = check_environment(given.environment, f"{path}.environment", ClientError)
     judged = model.ContainerDefinition(
         name=_name(given.name, path),
         image=given.image or None,
         entry_point=check_arguments(given.entry_point, f"{path}.entryPoint", ClientError),
         command=_command(given, path),
-        environment=check_environment(given.environment, f"{path}.environment", ClientError),
+        environment=environment,
+        secrets=secrets_from(given.secrets, environment, f"{path}.secrets"),
         working_directory=_working_directory(given.working_directory, path),
         user=_user(given.user, path),
         essential=given.essential is not False,
         stop_timeout=given.stop_timeout,
         ulimits=_ulimits(given.ulimits or [], path),
         docker_labels=given.docker_labels or {},
+        docker_security_options=security_options(given.docker_security_options, f"{path}.dockerSecurityOptions"),
         log_configuration=_log_configuration(given.log_configuration, f"{path}.logConfiguration"),
         depends_on=tuple(
             _dependency(before, f"{path}.dependsOn[{index}]") for index, before in enumerate(given.depends_on or ())

@@ -237,7 +237,7 @@ def test_a_script_whose_interpreter_is_missing_is_not_said_to_be_missing(keeper:
         pytest.param({"user": "no-such-user"}, "user", errno.EINVAL, id="user"),
         pytest.param({"user": "root:no-such-group"}, "user", errno.EINVAL, id="group"),
         pytest.param({"ulimits": [("nofile", 20, 10)]}, "ulimits", errno.EINVAL, id="ulimits"),
-        pytest.param({"task": "f" * 32}, "log", errno.EEXIST, id="log"),
+        pytest.param({"task": "f" * 32}, "log", errno.ENOTDIR, id="log"),
         pytest.param({"log_driver": "journald"}, "journald", errno.ENOENT, id="journald", marks=WITHOUT_JOURNALD),
     ],
 )

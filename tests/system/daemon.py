@@ -52,6 +52,8 @@ class Daemon:
 
     def __init__(self, tracking: str = "auto", *, environ: dict[str, str] | None = None, **tables: Json) -> None:
         """``tables``: of the configuration file, beside what every test needs."""
+        self.prefix: list[str] = []
+        """What comes before the command line that starts it."""
         self.directory = tempfile.mkdtemp(prefix="supervisor-system-")
         os.chmod(self.directory, 0o711)  # workloads that run as somebody else must reach the FIFO
         self.state_dir = f"{self.directory}/state"
@@ -115,6 +117,7 @@ class Daemon:
         environ = {**os.environ, **self._environ, **(environ or {})}
         argv = [
             *popen.pop("prefix", []),
+            *self.prefix,
             *SUPERVISOR,
             "agent",
             "--config",
@@ -125,8 +128,8 @@ class Daemon:
             self.socket,
         ]
         with open(self.log, "ab") as log:
-            options = {"stdin": subprocess.DEVNULL, "stderr": log, "env": environ, "cwd": REPOSITORY, **popen}
-            self.popen = subprocess.Popen(argv, **options)
+            keywords = {"stdin": subprocess.DEVNULL, "stderr": log, "env": environ, "cwd": REPOSITORY, **popen}
+            self.popen = subprocess.Popen(argv, **keywords)
         self.keeper = self.hold(self.popen.pid)
         return self.popen
 

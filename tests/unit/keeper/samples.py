@@ -39,6 +39,7 @@ class FakeHost:
     """``verbs.Host``."""
 
     draining = False
+    owed = 0
 
     def __init__(self) -> None:
         self.runs: Any = FakeRuns()
