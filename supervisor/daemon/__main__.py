@@ -29,7 +29,7 @@ from supervisor.daemon.start import AGENT_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.lifecycle import HealthChanged
 from supervisor.model import HealthStatus
-from supervisor.posix.service import Stderr
+from supervisor.posix import journal
 from supervisor.procinfo import LocalHost
 from supervisor.store import Store
 
@@ -43,7 +43,7 @@ def main() -> int:
     settings = msgspec.json.decode(os.environ.pop(AGENT_VARIABLE), type=Settings)
     names = os.environ.pop(LISTENERS_VARIABLE).split()
     listeners = {name: socket.socket(fileno=LISTENERS_FD + number) for number, name in enumerate(names)}
-    log.configure(cast("TextIO", Stderr()))  # a reader that has stopped reading must not stop the API
+    log.configure(cast("TextIO", journal.stderr()))  # a reader that has stopped reading must not stop the API
     asyncio.run(_live(settings, listeners))
     return 0
 
@@ -105,6 +105,7 @@ class Agent:
                     group.create_task(history.prune(engine, self._clock, keep_days, self._log_dir)),
                 ]
                 await self._follow_keeper(link, engine)
+                others.append(group.create_task(_answer_pings(link)))
                 for server in servers:
                     server.end()
                 await asyncio.wait(serving)
@@ -125,6 +126,9 @@ class Agent:
                 receiving.cancel()
                 return draining.result()
             for event in receiving.result():
+                if isinstance(event, wire.Ping):
+                    link.send(wire.Pong(event.number))
+                    continue
                 if isinstance(event, wire.Draining) and draining is None:
                     draining = asyncio.ensure_future(drain.drain(engine, self._clock, event.budget))
                     await asyncio.sleep(0)  # its stops are asked for before the event: one commit stores both
@@ -154,6 +158,14 @@ class Agent:
         instance = self._store.instance()
         assert instance is not None, "it was established"
         return Addresses(listener.getsockname()[1], bytes.fromhex(instance.inside_key))
+
+
+async def _answer_pings(link: Link) -> None:
+    """The last requests may take a second: longer than the keeper waits in a drain for a sign of life."""
+    while True:
+        for message in await link.receive():
+            if isinstance(message, wire.Ping):
+                link.send(wire.Pong(message.number))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The keeper inherits what must outlive every agent: the lock of the state directo
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -19,6 +20,7 @@ from supervisor import config
 from supervisor.config import Settings, TcpTable
 from supervisor.daemon import doors, separation
 from supervisor.errors import SupervisorError
+from supervisor.keeper import fd_store
 from supervisor.keeper import settings as keeper
 from supervisor.posix import process, rights, service
 
@@ -45,14 +47,14 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
     with rights.acting_as(agent):  # its files are the agent's to read
         settings = replace(settings, api=doors.checked(settings.api))
     lock = _own(directory, agent)
-    activated = _is_activated()
-    listeners = {"api": _LISTEN_FDS_START if activated else _listen(settings, agent)}
+    activated, kept_fds = _handed_over()
+    listeners = {"api": _listen(settings, agent) if activated is None else activated}
     if settings.api.tcp is not None:
         listeners["tcp"] = _listen_tcp(settings.api.tcp)
     if settings.tasks.metadata:
         with rights.acting_as(agent):
             listeners["inside"] = _listen_inside(directory)
-    for fd in (lock, *listeners.values()):
+    for fd in (lock, *listeners.values(), *kept_fds.values()):
         os.set_inheritable(fd, True)
     name = "supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest()
     kept = keeper.Settings(
@@ -67,10 +69,11 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
         allowed_users=list(settings.tasks.allowed_users),
         shutdown_timeout=settings.agent.shutdown_timeout,
         listen_fds=list(listeners.values()),
-        socket_path=None if activated else settings.api.socket,
+        socket_path=settings.api.socket if activated is None else None,
         look=settings.stop.reports,
         agent_user=None if agent is None else [agent.uid, agent.gid, *agent.groups],
         secrets_dir=settings.tasks.secrets_dir,
+        kept_fds=kept_fds,
         ledger=_ledger(name),
         lock_fd=lock,
     )
@@ -119,9 +122,18 @@ def _own(directory: str, agent: rights.Ids | None) -> int:
         raise SupervisorError(f"cannot use {directory}: {exc.strerror}; see --state-dir") from None
 
 
-def _is_activated() -> bool:
-    """Whether the service manager handed over a listening socket (sd_listen_fds(3))."""
-    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0"
+def _handed_over() -> tuple[int | None, dict[str, int]]:
+    """What the service manager passed on (sd_listen_fds_with_names(3)): a listening socket, and pidfds by their run."""
+    count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
+        return None, {}
+    kept = fd_store.find(os.environ.get("LISTEN_FDNAMES", "").split(":")[: int(count)], _LISTEN_FDS_START)
+    others = set(range(_LISTEN_FDS_START, _LISTEN_FDS_START + int(count))) - set(kept.values())
+    listening = min(filter(service.is_listening, others), default=None)
+    for fd in others - {listening}:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    return listening, kept
 
 
 def _listen(settings: Settings, agent: rights.Ids | None) -> int:

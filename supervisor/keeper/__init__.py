@@ -12,5 +12,7 @@ What can fail (HTTP, JSON of strangers, SQL) is the agent's; what may not fail i
 ``child``         between fork and exec
 ``verbs``         the closed table of what an agent may ask
 ``agent_process`` the agent as our child: started, started again
+``watchdog``      who has to give a sign of life by when
+``fd_store``      pidfds that systemd keeps for the keeper after us
 ``settings``      the few things that the keeper needs to know; ``report``, its log lines
 """

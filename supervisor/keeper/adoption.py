@@ -32,6 +32,8 @@ class Adoption:
     def __init__(self, tracking: Tracking, kept_fds: Mapping[str, int]) -> None:
         self._tracking = tracking
         self._kept_fds = dict(kept_fds)
+        for fd in self._kept_fds.values():
+            os.set_inheritable(fd, False)  # it had to come through the exec; nobody else is to have it
 
     def of_ledger(self, records: Records) -> list[Run]:
         """Every run that the ledger has and that was begun, with its state; each helper after what it is beside."""

@@ -13,11 +13,12 @@ from typing import Any, NoReturn
 
 from supervisor import wire
 from supervisor.errors import WireError
+from supervisor.keeper import watchdog
 from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.settings import Settings
-from supervisor.posix import proc, process, rights
+from supervisor.posix import proc, process, rights, service
 
 LINK_FD = 3
 """Where the agent finds its end of the link; the listening sockets follow."""
@@ -52,6 +53,7 @@ class AgentProcess:
         """A pidfd of the agent of the keeper before, while it lives: two would write the same records."""
         self._handle = handle
         self._ended = ended
+        self._watchdog = watchdog.Watchdog(watchdog.period(os.environ, os.getpid()))
         self._fruitless = 0
         self._pidfd = -1
         self._link: socket.socket | None = None
@@ -97,6 +99,7 @@ class AgentProcess:
         finally:
             theirs.close()
         self.pid = pid
+        self._watchdog.started(time.monotonic(), self._fruitless)
         stat = proc.read_stat(pid)
         self._ledger.put("agent", (pid, stat.start_time if stat is not None else 0))
         ours.setblocking(False)
@@ -239,6 +242,7 @@ class AgentProcess:
         process.reap(self.pid)
         os.close(self._pidfd)
         self.pid = 0
+        self._watchdog.ended()
         self.status = wait
         self._fruitless = 0 if self.greeted else self._fruitless + 1
         self.greeted = False
@@ -257,3 +261,23 @@ class AgentProcess:
     def greet(self) -> None:
         """It has said hello."""
         self.greeted = self.has_served = True
+        self._watchdog.serves(time.monotonic())
+
+    def answered(self, number: int) -> None:
+        """It has answered a ping."""
+        self._watchdog.answered(number, time.monotonic())
+
+    def watch_at(self, owed: float | None, *, draining: bool) -> float | None:
+        """The instant of the next ``watch``. ``owed``: since when there is an event that it has not stored."""
+        return self._watchdog.next_at(owed, draining=draining)
+
+    def watch(self, now: float, owed: float | None, *, draining: bool) -> None:
+        """Give our sign of life, if it is due, and see that the agent gives its own."""
+        for order in self._watchdog.tick(now, owed, draining=draining):
+            if isinstance(order, watchdog.Beat):
+                service.notify("WATCHDOG=1")
+            elif isinstance(order, watchdog.Ask):
+                self.send(wire.Ping(order.number))
+            else:
+                self._log.warning("agent_hangs", pid=self.pid, why=order.why, seconds=order.seconds)
+                self.kill()

@@ -23,6 +23,8 @@ from supervisor.keeper.adoption import Adoption
 from supervisor.keeper.agent_process import AgentProcess
 from supervisor.keeper.cgroup_tracking import choose
 from supervisor.keeper.child import Birth
+from supervisor.keeper.fd_store import FdStore
+from supervisor.keeper.held import Run
 from supervisor.keeper.ledger import Ledger
 from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
@@ -67,6 +69,7 @@ class Keeper:
         self._agent = AgentProcess(
             self._poller, self._log, settings, self._handle, self._agent_ended, ledger=self._ledger
         )
+        self._fd_store = FdStore(settings.kept_fds)
         self._tracking, why = choose(settings.tracking, settings.cgroup, self._own_pids)
         self._looks = Looks(self._poller, self._tracking, enabled=settings.look)
         adoption = Adoption(self._tracking, settings.kept_fds)
@@ -92,6 +95,7 @@ class Keeper:
             self._guarded(functools.partial(self.runs.resume, run, sending=sending))
         self.runs.owe_look()
         self._agent.outlive(*records.get("agent", (0, 0)))
+        self._fd_store.retain(run.id for run in runs)
         if runs:
             adopted = sum(run.adopted for run in runs)
             self._log.info("runs_taken_over", adopted=adopted, children=len(runs) - adopted)
@@ -113,6 +117,7 @@ class Keeper:
             self._guarded(self.runs.start_helpers)
             if self._agent.start_at is not None and now >= self._agent.start_at:
                 self._agent.start()
+            self._agent.watch(now, self._owed(), draining=self.draining)
             if self.draining:
                 self._go_on_draining(now)
             self._ledger.flush()
@@ -131,6 +136,7 @@ class Keeper:
 
     def _next_at(self) -> float | None:
         instants = [self.runs.next_at(), self._looks.next_at(), self._agent.start_at]
+        instants.append(self._agent.watch_at(self._owed(), draining=self.draining))
         if self.runs.look_owed:
             instants.append(time.monotonic() + _LOOK_AGAIN)
         if self.draining:
@@ -165,6 +171,14 @@ class Keeper:
             self._ledger.put(f"event {self._seq}", (wire.number_of(kind), event._asdict()))
         if self._agent.greeted:
             self._agent.send(event)
+        if kind is wire.Emptied:
+            self._fd_store.drop(event.run)
+        elif kind is wire.Spawned:
+            self._keep_fd(self.runs.find(event.run))
+
+    def _keep_fd(self, run: Run | None) -> None:
+        if run is not None and run.beside is None and run.pidfd is not None:
+            self._fd_store.keep(run.id, run.pidfd)
 
     # requests of the agent (verbs.Host)
 
@@ -208,6 +222,15 @@ class Keeper:
         for seq in [seq for seq in self._events if seq <= through]:
             del self._events[seq]
             self._ledger.drop(f"event {seq}")
+
+    def answer_pong(self, number: int) -> None:
+        """The agent lives."""
+        self._agent.answered(number)
+
+    def _owed(self) -> float | None:
+        """Since when there is an event that the agent has not stored."""
+        oldest = next(iter(self._events.values()), None)
+        return None if oldest is None or isinstance(oldest, wire.Draining) else oldest.clock
 
     def _agent_ended(self) -> None:
         status = self._agent.status

@@ -6,14 +6,14 @@ import json
 import time
 from typing import Any
 
-from supervisor.posix.service import Stderr
+from supervisor.posix import journal
 
 
 class Log:
     """One line an event, ``noun_verbed`` with its facts: JSON, or for a person where standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._stderr = Stderr()
+        self._stderr = journal.stderr()
         self._is_terminal = self._stderr.isatty()
 
     def info(self, event: str, **facts: Any) -> None:

@@ -49,6 +49,9 @@ class Host(Protocol):
     def answer_forget(self, through: int) -> None:
         """Drop events."""
 
+    def answer_pong(self, number: int) -> None:
+        """The agent lives."""
+
 
 def _hello(host: Host, hello: wire.Hello) -> None:
     if hello.version != wire.VERSION:
@@ -119,6 +122,10 @@ def _forget(host: Host, forget: wire.Forget) -> None:
     host.answer_forget(forget.through)
 
 
+def _pong(host: Host, pong: wire.Pong) -> None:
+    host.answer_pong(pong.number)
+
+
 def _describe(host: Host, describe: wire.Describe) -> None:
     host.answer_describe(describe.run)
 
@@ -129,6 +136,7 @@ VERBS: dict[type[Any], Callable[[Host, Any], None]] = {
     wire.Spawn: _spawn,
     wire.Stop: _stop,
     wire.Forget: _forget,
+    wire.Pong: _pong,
     wire.Describe: _describe,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import ctypes
 import errno
@@ -22,7 +23,7 @@ _OURS = ("lock", "logs", "metadata-port", "supervisor.")
 """How the names in a state directory begin."""
 
 
-def notify(text: str) -> None:
+def notify(text: str, fd: int | None = None) -> None:
     """Tell the service manager (sd_notify(3)), where there is one. Never blocks, never fails."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
@@ -31,7 +32,8 @@ def notify(text: str) -> None:
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        sock.sendto(text.encode(), address)
+        passed = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        sock.sendmsg([text.encode()], passed, 0, address)
 
 
 def lock_directory(directory: str, owner: Ids | None = None) -> int:
@@ -53,6 +55,18 @@ def lock_directory(directory: str, owner: Ids | None = None) -> int:
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+def is_listening(fd: int) -> bool:
+    """Whether the descriptor is a socket that takes connections."""
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        return False
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    finally:
+        sock.detach()
 
 
 def own_directory(path: str) -> bool:

@@ -85,6 +85,9 @@ class Keeper:
         """What came over the present link, in order."""
         self.link: socket.socket | None = None
         self.control: socket.socket | None = None
+        self.answers = True
+        """Whether pings are answered."""
+        self.pings = 0
         self._expected_status = expected_status
         self._asked_to_end = False
         self._ended = False
@@ -173,7 +176,13 @@ class Keeper:
             self.hang_up()
             return
         self._decoder.feed(data)
-        self.events += self._decoder.messages()
+        for message in self._decoder.messages():
+            if not isinstance(message, wire.Ping):
+                self.events.append(message)
+                continue
+            self.pings += 1
+            if self.answers:
+                self.send(wire.Pong(message.number))
 
     def hear(self, word: str) -> Process:
         """Wait for a workload to say ``word``; the process that said it."""
