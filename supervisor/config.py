@@ -59,6 +59,8 @@ class AgentTable(Table, frozen=True, kw_only=True):
     user: Annotated[str | None, msgspec.Meta(description="the name of a user of this host")] = None
     """Whom the agent runs as, while the keeper stays root; None: the same as the keeper."""
     state_dir: AbsolutePath
+    tasks_dir: AbsolutePath
+    """Its files are task definitions: they are registered, and a task of each is kept running."""
     shutdown_timeout: Seconds = 90.0
     """The budget for stopping every task when the agent is told to end."""
 
@@ -190,7 +192,8 @@ def load(
     """The settings of an agent of user ``uid``.
 
     ``path`` is ``--config``, which must exist; None means `default_file`, which need not. ``state_dir``, ``socket``
-    and ``listen`` are the options of those names. Raises `ConfigError`, whose text names the place, what was found, and
+    and ``listen`` are the options of those names. The tasks of ``tasks`` beside that file are kept running unless it
+    names another directory. Raises `ConfigError`, whose text names the place, what was found, and
     the fix.
     """
     file = default_file(environ, uid) if path is None else path
@@ -203,6 +206,9 @@ def load(
         agent["state_dir"] = os.path.abspath(state_dir)
     elif "state_dir" not in agent:
         agent["state_dir"] = default_state_dir(environ, uid)
+    agent.setdefault("tasks_dir", os.path.join(os.path.dirname(os.path.abspath(file)), "tasks"))
+    if timeout := environ.get("SUPERVISOR_SHUTDOWN_TIMEOUT"):
+        agent["shutdown_timeout"] = _environ_seconds("SUPERVISOR_SHUTDOWN_TIMEOUT", timeout)
     if socket or environ.get("SUPERVISOR_SOCKET") or "socket" not in api:
         api["socket"] = os.path.abspath(socket) if socket else default_socket(environ, uid)
     if "socket_group" in api:
@@ -276,6 +282,20 @@ def check_socket(path: str) -> None:
             f"cannot use the socket {path}: its path has {size} bytes, and a unix socket's may have "
             f"{MAX_SOCKET_PATH}; choose a shorter one (--socket, SUPERVISOR_SOCKET or api.socket)"
         )
+
+
+def _environ_seconds(name: str, text: str) -> float:
+    try:
+        return msgspec.convert(text, Seconds, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigError(
+            f"cannot use the environment: {name} is {_show(text)}, and must be {_allowed(Seconds)}"
+        ) from None
+
+
+def read_toml(file: str) -> dict[str, Any]:
+    """What the file says. Raises `ConfigError`, whose text names the place."""
+    return _read(file, missing_ok=False)
 
 
 def _read(file: str, *, missing_ok: bool) -> dict[str, Any]:

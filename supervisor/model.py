@@ -291,6 +291,8 @@ class ContainerInstance(Record, frozen=True):
     registered_at: float
     inside_key: str = ""
     """Secret, in hex: what the addresses that tasks find the agent under are made from. Never shown."""
+    begun: dict[str, str] = {}
+    """By ``startedBy`` of a task that the configuration asks for: the life of the supervisor that has begun it."""
     boot_id: str = ""
     """The kernel's name for the boot that the records are of; not shown."""
     status: InstanceStatus = InstanceStatus.ACTIVE

@@ -128,6 +128,12 @@ class Reexec(NamedTuple):
     """Agent → keeper: become the version that is installed now. Answered by ``Reexecuting``; nothing comes after it."""
 
 
+class End(NamedTuple):
+    """Agent → keeper: what you were started for is over: drain, and end with this status. The first one counts."""
+
+    status: int
+
+
 class Listed(NamedTuple):
     """Keeper → agent: the runs it holds, and how it follows their processes (``cgroup`` or ``descent``)."""
 
@@ -298,7 +304,7 @@ class Draining(NamedTuple):
     budget: float
 
 
-Request = Hello | Spawn | Stop | List | Forget | Describe | Pong | Prove | Reexec
+Request = Hello | Spawn | Stop | List | Forget | Describe | Pong | Prove | Reexec | End
 RunEvent = Spawned | SpawnFailed | Signalled | Hastened | HookStarted | HookEnded | Looked | Exited | Emptied
 Event = RunEvent | Draining
 Message = Request | Event | Listed | Described | Ping | Proven | Reexecuting
@@ -313,6 +319,7 @@ _TO_KEEPER: dict[int, tuple[type[Any], int]] = {
     7: (Pong, _KIB),
     8: (Prove, _KIB),
     9: (Reexec, _KIB),
+    10: (End, _KIB),
 }
 _TO_AGENT: dict[int, tuple[type[Any], int]] = {
     65: (Listed, 16384 * _KIB),

@@ -43,6 +43,22 @@ class DefinitionService(World):
         _log.info("task_definition_registered", family=definition.family, revision=definition.revision)
         return _described(definition, tags=True)
 
+    async def keep_task_definition(self, request: requests.RegisterTaskDefinition, caller: Caller) -> TaskDefinition:
+        """The latest ACTIVE revision of the family where it says the same as the request, else a new one."""
+
+        def keep(draft: Draft) -> TaskDefinition:
+            latest = self._store.definition(request.family)
+            if latest is not None and _says_the_same(self._definition_from(request, latest.revision), latest):
+                return latest
+            arn = caller.arn(self._settings.agent.account)
+            definition = self._definition_from(request, self._store.next_revision(request.family), arn)
+            draft.resources.append(definition)
+            _log.info("task_definition_registered", family=definition.family, revision=definition.revision)
+            return definition
+
+        self._definition_from(request, 1)  # once without a number, so that what is refused uses none up
+        return await self._engine.submit(keep)
+
     def _definition_from(
         self, request: requests.RegisterTaskDefinition, revision: int, registered_by: str | None = None
     ) -> TaskDefinition:
@@ -150,6 +166,12 @@ class DefinitionService(World):
         arns = [one["taskDefinitionArn"] for one in reply["taskDefinitions"]]
         _log.info("task_definitions_deleted", task_definitions=arns, **caller.facts)
         return reply
+
+
+def _says_the_same(made: TaskDefinition, stored: TaskDefinition) -> bool:
+    """Whether the two differ in nothing but when and by whom they were registered."""
+    made = msgspec.structs.replace(made, registered_at=stored.registered_at, registered_by=stored.registered_by)
+    return msgspec.json.decode(msgspec.json.encode(made), type=TaskDefinition) == stored  # lists for tuples, as stored
 
 
 def _deleted(definition: TaskDefinition, now: float) -> TaskDefinition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import Any
@@ -30,16 +31,16 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService, Re
 
     async def run_task(self, request: requests.RunTask, caller: Caller) -> dict[str, Any]:
         """New tasks, PENDING, or a failure for each; the same ``clientToken`` again answers with the same tasks."""
+        return _asked(await self._engine.submit(functools.partial(self.run_in, request)), caller)
 
-        def run(draft: Draft) -> dict[str, Any]:
-            names = self._cluster(request.cluster)
-            known = self._made_before(request, names, draft)
-            if known:  # asked first: the definition may have been deregistered since, and the answer is the same
-                return _started(known)
-            definition = self._runnable(request)
-            return self._place(request, definition, names, [None] * (request.count or 1), draft)
-
-        return _asked(await self._engine.submit(run), caller)
+    def run_in(self, request: requests.RunTask, draft: Draft) -> dict[str, Any]:
+        """The same as a part of a change that is made of more."""
+        names = self._cluster(request.cluster)
+        known = self._made_before(request, names, draft)
+        if known:  # asked first: the definition may have been deregistered since, and the answer is the same
+            return _started(known)
+        definition = self._runnable(request)
+        return self._place(request, definition, names, [None] * (request.count or 1), draft)
 
     async def start_task(self, request: requests.StartTask, caller: Caller) -> dict[str, Any]:
         """A new task for each mention of this host, and a failure for each of another."""

@@ -13,19 +13,21 @@ import msgspec
 
 from supervisor import log, wire
 from supervisor.agent import drain, history
+from supervisor.agent.configured import Configured
 from supervisor.agent.engine import Engine
 from supervisor.agent.health import Health
 from supervisor.agent.inside import Addresses, Inside
 from supervisor.agent.link import Link
 from supervisor.agent.log_files import LogFiles
 from supervisor.agent.service import Service
+from supervisor.agent.task_files import Asked
 from supervisor.agent.world import establish
 from supervisor.api.inside import application as inside_application
 from supervisor.api.server import Server, application
 from supervisor.clock import SystemClock
 from supervisor.config import Settings
 from supervisor.daemon import doors
-from supervisor.daemon.start import AGENT_VARIABLE, LISTENERS_VARIABLE
+from supervisor.daemon.start import AGENT_VARIABLE, ASKED_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.lifecycle import HealthChanged
 from supervisor.model import HealthStatus
@@ -41,21 +43,22 @@ LISTENERS_FD = 4
 def main() -> int:
     """Returns 0 at the end of a drain; every other end of the agent has status 1."""
     settings = msgspec.json.decode(os.environ.pop(AGENT_VARIABLE), type=Settings)
+    asked = msgspec.json.decode(os.environ.pop(ASKED_VARIABLE), type=Asked)
     names = os.environ.pop(LISTENERS_VARIABLE).split()
     listeners = {name: socket.socket(fileno=LISTENERS_FD + number) for number, name in enumerate(names)}
     log.configure(cast("TextIO", journal.stderr()))  # a reader that has stopped reading must not stop the API
-    asyncio.run(_live(settings, listeners))
+    asyncio.run(_live(settings, listeners, asked))
     return 0
 
 
-async def _live(settings: Settings, listeners: dict[str, socket.socket]) -> None:
+async def _live(settings: Settings, listeners: dict[str, socket.socket], asked: Asked) -> None:
     """One life of the agent. A failure ends the process here and now.
 
     Unwound, the loop would answer each request under way with an error that is not ECS's; broken off, a caller asks
     the next agent.
     """
     try:
-        await Agent(settings, listeners).run()
+        await Agent(settings, listeners, asked).run()
     except SupervisorError as exc:
         log.get_logger("agent").error("agent_failed", error=str(exc))
         os._exit(1)
@@ -67,8 +70,9 @@ async def _live(settings: Settings, listeners: dict[str, socket.socket]) -> None
 class Agent:
     """One life of the agent: recover, serve, and at the end of the keeper's day drain."""
 
-    def __init__(self, settings: Settings, listeners: dict[str, socket.socket]) -> None:
+    def __init__(self, settings: Settings, listeners: dict[str, socket.socket], asked: Asked) -> None:
         self._settings = settings
+        self._asked = asked
         self._listeners = listeners
         self._clock = SystemClock()
         self._store = Store(f"{settings.agent.state_dir}/supervisor.db")
@@ -88,9 +92,13 @@ class Agent:
         await engine.recover(listed.runs, listed.boot_id)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
         agent = self._settings.agent
+        configured = Configured(
+            service, engine, store=self._store, clock=self._clock, table=agent, asked=self._asked, send=link.send
+        )
+        engine.observers.append(configured.observe)
         api = doors.api_doors(self._settings, self._clock, self._listeners)
-        hello = functools.partial(link.send, wire.Hello(wire.VERSION))
-        servers = [Server(application(service, agent.account), api, serving=hello)]
+        greet = functools.partial(self._greet, link)
+        servers = [Server(application(service, agent.account), api, serving=greet)]
         if inside is not None:
             door = doors.inside_door(self._settings, self._listeners)
             servers.insert(0, Server(inside_application(Inside(engine, self._store, self._clock, inside)), [door]))
@@ -102,9 +110,10 @@ class Agent:
                     group.create_task(engine.run()),
                     group.create_task(health.run()),
                     group.create_task(log_files.run()),
+                    group.create_task(configured.run()),
                     group.create_task(history.prune(engine, self._clock, keep_days, self._log_dir)),
                 ]
-                await self._follow_keeper(link, engine)
+                await self._follow_keeper(link, engine, configured)
                 others.append(group.create_task(_answer_pings(link)))
                 for server in servers:
                     server.end()
@@ -116,7 +125,12 @@ class Agent:
         await link.close()
         self._store.close()
 
-    async def _follow_keeper(self, link: Link, engine: Engine) -> None:
+    @staticmethod
+    def _greet(link: Link) -> None:
+        link.send(wire.Hello(wire.VERSION))
+        link.send(wire.List())  # answered when everything has been told that had happened before
+
+    async def _follow_keeper(self, link: Link, engine: Engine, configured: Configured) -> None:
         """Take the keeper's events; returns when a drain that it asked for is over."""
         draining: asyncio.Task[None] | None = None
         receiving = asyncio.ensure_future(link.receive())
@@ -128,6 +142,9 @@ class Agent:
             for event in receiving.result():
                 if isinstance(event, wire.Ping):
                     link.send(wire.Pong(event.number))
+                    continue
+                if isinstance(event, wire.Listed):
+                    configured.know_what_lives()
                     continue
                 if isinstance(event, wire.Draining) and draining is None:
                     draining = asyncio.ensure_future(drain.drain(engine, self._clock, event.budget))

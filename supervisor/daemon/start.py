@@ -17,15 +17,19 @@ import msgspec
 from msgspec.structs import replace
 
 from supervisor import config
+from supervisor.agent.task_files import Asked, essential_files, read_definition
 from supervisor.config import Settings, TcpTable
 from supervisor.daemon import doors, separation
 from supervisor.errors import SupervisorError
 from supervisor.keeper import fd_store
 from supervisor.keeper import settings as keeper
-from supervisor.posix import process, rights, service
+from supervisor.posix import proc, process, rights, service
 
 AGENT_VARIABLE = "SUPERVISOR_AGENT"
 """Carries the agent's settings, as JSON, through the keeper."""
+
+ASKED_VARIABLE = "SUPERVISOR_ASKED"
+"""Carries what configured tasks need to know (``agent.task_files.Asked``), as JSON."""
 
 LISTENERS_VARIABLE = "SUPERVISOR_LISTENERS"
 """Names the listening sockets that the agent is handed, in their order: ``api``, ``tcp``, ``inside``."""
@@ -33,12 +37,19 @@ LISTENERS_VARIABLE = "SUPERVISOR_LISTENERS"
 _LISTEN_FDS_START = 3
 
 
-def start(config_path: str | None, state_dir: str | None, socket_path: str | None, listen: str | None) -> NoReturn:
+def start(
+    config_path: str | None,
+    state_dir: str | None,
+    socket_path: str | None,
+    listen: str | None,
+    task_files: tuple[str, ...] = (),
+) -> NoReturn:
     """Become the keeper. ``ConfigError`` for wrong settings, ``SupervisorError`` where the host refuses."""
     _open_standard_streams()
     settings = config.load(
         config_path, state_dir=state_dir, socket=socket_path, listen=listen, environ=os.environ, uid=os.geteuid()
     )
+    asked = _asked(task_files)
     directory = _resolved(settings.agent.state_dir)
     settings = replace(settings, agent=replace(settings.agent, state_dir=directory))
     agent = None if settings.agent.user is None else process.find_user(settings.agent.user).ids
@@ -62,6 +73,7 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
         agent_environ={
             AGENT_VARIABLE: msgspec.json.encode(settings).decode(),
             LISTENERS_VARIABLE: " ".join(listeners),
+            ASKED_VARIABLE: msgspec.json.encode(asked).decode(),
         },
         log_dir=f"{directory}/logs",
         tracking=settings.tasks.tracking,
@@ -81,6 +93,18 @@ def start(config_path: str | None, state_dir: str | None, socket_path: str | Non
     argv = [sys.executable, "-I", "-m", "supervisor.keeper"]
     process.reset_signals()  # what our parent blocked would stay blocked, and a SIGTERM never reach the keeper
     process.execute(argv, environ | keeper.to_environ(kept))
+
+
+def _asked(task_files: tuple[str, ...]) -> Asked:
+    """``ConfigError`` for a file of ``--task`` of which no task could ever be run."""
+    stat = proc.read_stat(os.getpid())
+    assert stat is not None, "we live"
+    asked = Asked(
+        life=f"{proc.boot_id()}/{stat.pid}/{stat.start_time}", task_files=tuple(map(os.path.abspath, task_files))
+    )
+    for name, path in essential_files(asked.task_files).items():
+        read_definition(name, path)
+    return asked
 
 
 def _ledger(name: str) -> str:

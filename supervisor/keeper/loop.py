@@ -63,6 +63,8 @@ class Keeper:
         self._windows_end = 0.0
         self._give_up_at = 0.0
         self._status: int | None = None
+        self._asked_status: int | None = None
+        """What the agent wants this process to end with; 0 where it has no wish."""
         self._fd_limits = process.raise_fd_limit()
         self._ledger = Ledger(settings.ledger, self._ledger_failed)
         process.become_subreaper()
@@ -232,6 +234,14 @@ class Keeper:
         oldest = next(iter(self._events.values()), None)
         return None if oldest is None or isinstance(oldest, wire.Draining) else oldest.clock
 
+    def answer_end(self, status: int) -> None:
+        """Of several that come, also from later agents, the first one counts."""
+        if self._asked_status is None:
+            self._asked_status = status
+            self._log.info("end_asked", status=status)
+        if not self.draining:
+            self._drain()
+
     def _agent_ended(self) -> None:
         status = self._agent.status
         assert status is not None
@@ -336,7 +346,7 @@ class Keeper:
             self._guarded(self._stop_all)
             self._patient_until = None
         if not len(self.runs) and not self._agent.pid and not self._events:
-            self._status = 0
+            self._status = self._asked_status or 0
         elif now >= self._give_up_at:
             self._log.warning("drain_given_up", left=self.runs.named(), unstored=len(self._events))
             self._agent.kill()

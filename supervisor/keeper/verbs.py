@@ -52,6 +52,9 @@ class Host(Protocol):
     def answer_pong(self, number: int) -> None:
         """The agent lives."""
 
+    def answer_end(self, status: int) -> None:
+        """Drain, and end with that status."""
+
 
 def _hello(host: Host, hello: wire.Hello) -> None:
     if hello.version != wire.VERSION:
@@ -126,6 +129,12 @@ def _pong(host: Host, pong: wire.Pong) -> None:
     host.answer_pong(pong.number)
 
 
+def _end(host: Host, end: wire.End) -> None:
+    if not 0 <= end.status <= 255:
+        raise WireError("cannot accept End: its status is none that a process can end with")
+    host.answer_end(end.status)
+
+
 def _describe(host: Host, describe: wire.Describe) -> None:
     host.answer_describe(describe.run)
 
@@ -137,6 +146,7 @@ VERBS: dict[type[Any], Callable[[Host, Any], None]] = {
     wire.Stop: _stop,
     wire.Forget: _forget,
     wire.Pong: _pong,
+    wire.End: _end,
     wire.Describe: _describe,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from supervisor.model import Container, ExitStatus
+from supervisor.model import Backoff, Container, ExitStatus
 
 
 def is_short(container: Container, clock: float) -> bool:
@@ -33,6 +33,11 @@ def pause(container: Container) -> float:
     backoff = container.restart_backoff
     if backoff is None or container.short_runs == 0:
         return 0.0
-    full = min(backoff.first * 2.0 ** min(container.short_runs - 1, 64), backoff.most)
-    digest = hashlib.blake2s((container.run_id or "").encode(), digest_size=4, person=b"jitter").digest()
+    return backoff_pause(backoff, container.short_runs, container.run_id or "")
+
+
+def backoff_pause(backoff: Backoff, short_runs: int, last: str) -> float:
+    """Seconds before what comes after so many short runs in a row, the last of which has that id."""
+    full = min(backoff.first * 2.0 ** min(short_runs - 1, 64), backoff.most)
+    digest = hashlib.blake2s(last.encode(), digest_size=4, person=b"jitter").digest()
     return full * (0.5 + int.from_bytes(digest) / 2**33)

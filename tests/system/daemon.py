@@ -69,6 +69,8 @@ class Daemon:
         }
         Path(self.config).write_text(_toml(defaults, tables))
         self._environ = environ or {}
+        self.options: list[str] = []
+        """Of the command line, beside what every test needs."""
         self.client = Client(self.socket)
         self.popen: subprocess.Popen[bytes] | None = None
         self._strangers: set[int] | None = None
@@ -126,6 +128,7 @@ class Daemon:
             self.state_dir,
             "--socket",
             self.socket,
+            *self.options,
         ]
         with open(self.log, "ab") as log:
             keywords = {"stdin": subprocess.DEVNULL, "stderr": log, "env": environ, "cwd": REPOSITORY, **popen}

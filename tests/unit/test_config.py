@@ -159,7 +159,7 @@ def test_settings_survive_json(file: Callable[[str], str]) -> None:
         ("[stop]\nfrobnicate = 1", "there is no stop.frobnicate; known are stop.timeout, stop.reports"),
         ("[agnt]", "there is no [agnt]; did you mean [agent]?"),
         ("port = 80", "there is no port; known are [agent], [stop], [tasks], [api], [api.access]"),
-        ('[agent]\ntasks_dir = "/x"', "there is no agent.tasks_dir; did you mean agent.state_dir?"),
+        ('[agent]\ntask_dir = "/x"', "there is no agent.task_dir; did you mean agent.tasks_dir?"),
         ("[api.tcp]\nport = 1", "there is no api.tcp.port; known are api.tcp.listen, "),
         ('["api.tcp"]\nport = 1', 'there is no ["api.tcp"]; did you mean [api.tcp]?'),
         ("[api]\ntcp = 1", "api.tcp is 1, and must be a table: [api.tcp]"),
@@ -224,6 +224,29 @@ def test_a_socket_path_that_the_kernel_cannot_hold() -> None:
         config.load(None, socket="/" + "x" * 107, environ=USER, uid=7)
 
 
+# -- tasks and the time to stop them --
+
+
+def test_the_tasks_are_beside_the_file_unless_it_says_otherwise(file: Callable[[str], str], tmp_path: Path) -> None:
+    assert config.load(file(""), environ={}, uid=0).agent.tasks_dir == f"{tmp_path}/tasks"
+    assert config.load(file('[agent]\ntasks_dir = "/srv"'), environ={}, uid=0).agent.tasks_dir == "/srv"
+    assert config.load(None, environ=USER, uid=7).agent.tasks_dir == "/home/ada/.config/supervisor/tasks"
+
+
+def test_the_environment_can_say_how_long_stopping_everything_may_take(file: Callable[[str], str]) -> None:
+    path = file("[agent]\nshutdown_timeout = 30")
+    environ = {"SUPERVISOR_SHUTDOWN_TIMEOUT": "8.5"}
+    assert config.load(path, environ=environ, uid=0).agent.shutdown_timeout == 8.5
+    assert config.load(path, environ={"SUPERVISOR_SHUTDOWN_TIMEOUT": ""}, uid=0).agent.shutdown_timeout == 30
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "86401", "1 "])
+def test_what_it_says_must_be_seconds(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^cannot use the environment: SUPERVISOR_SHUTDOWN_TIMEOUT is \"") as caught:
+        config.load(None, environ=USER | {"SUPERVISOR_SHUTDOWN_TIMEOUT": text}, uid=7)
+    assert str(caught.value).endswith("must be a number of seconds from 0 to 86400 (a day)")
+
+
 # -- what is shipped --
 
 
@@ -251,7 +274,7 @@ def test_the_shipped_file_shows_every_key_with_its_default(
     assert defaults.api.tcp is not None
     assert settings == replace(
         defaults,
-        agent=replace(defaults.agent, user="supervisor"),
+        agent=replace(defaults.agent, user="supervisor", tasks_dir="/etc/supervisor/tasks"),  # beside the file
         api=replace(
             defaults.api, access=config.AccessTable(write=("@supervisor",)), tcp=replace(defaults.api.tcp, **pems)
         ),
@@ -271,7 +294,7 @@ def test_systemd_waits_longer_than_the_agent_takes() -> None:
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
     parser.read(UNIT)
     service = parser["Service"]
-    assert float(service["TimeoutStopSec"]) > config.AgentTable(state_dir="/").shutdown_timeout
+    assert float(service["TimeoutStopSec"]) > config.AgentTable(state_dir="/", tasks_dir="/").shutdown_timeout
     assert service["StateDirectory"] == Path(config.SYSTEM_STATE_DIR).name
     assert service["RuntimeDirectory"] == Path(config.SYSTEM_SOCKET).parent.name
     assert service["ExecStart"].endswith(f" agent --config {config.SYSTEM_FILE}")

@@ -102,6 +102,7 @@ EXAMPLES: dict[type[Any], Any] = {
     wire.Pong: wire.Pong(7),
     wire.Prove: wire.Prove(),
     wire.Reexec: wire.Reexec(),
+    wire.End: wire.End(143),
     wire.Described: wire.Described("r", "t", "c", ["sh"], {"A": "b"}, "/", None, 30.0, 42, 77),
     wire.Ping: wire.Ping(7),
     wire.Proven: wire.Proven("1.0", ""),
@@ -207,7 +208,7 @@ def test_too_much_is_not_sent() -> None:
         wire.encode(wire.Stop("r" * 1024, None))
 
 
-@pytest.mark.parametrize("number", [0, 10, 64, 80, 255])
+@pytest.mark.parametrize("number", [0, 11, 64, 80, 255])
 @pytest.mark.parametrize("make", [Decoder.at_keeper, Decoder.at_agent])
 def test_an_unknown_verb(make: Any, number: int) -> None:
     decoder = make()

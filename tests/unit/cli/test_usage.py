@@ -193,11 +193,11 @@ def test_output_that_cannot_be_written(agent: FakeAgent, run: Run, monkeypatch: 
 
 
 class TestAgent:
-    def start(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> list[tuple[str | None, ...]]:
+    def start(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> list[tuple[Any, ...]]:
         """A daemon that keeps how it was started."""
-        calls: list[tuple[str | None, ...]] = []
+        calls: list[tuple[Any, ...]] = []
 
-        def start(*options: str | None) -> None:
+        def start(*options: Any) -> None:
             calls.append(options)
             if error is not None:
                 raise error
@@ -212,8 +212,8 @@ class TestAgent:
         monkeypatch.setenv("SUPERVISOR_SOCKET", "/env.sock")
         assert run("agent").status == 0
         line = ["--config", "c", "--state-dir", "d", "--socket", "s", "--listen", "l"]
-        assert run("agent", *line).status == 0
-        assert calls == [(None, None, None, None), ("c", "d", "s", "l")]
+        assert run("agent", *line, "--task", "t", "--task", "u").status == 0
+        assert calls == [(None, None, None, None, ()), ("c", "d", "s", "l", ("t", "u"))]
 
     def test_a_wrong_configuration_is_wrong_usage(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         self.start(monkeypatch, ConfigError("cannot use agent.toml: unknown key"))
