@@ -4,6 +4,7 @@
 #   make test    passes the tests
 #   make check   lint, format, strict types, floors
 #   make docs    writes the pages of docs/ that are made from the code
+#   make upgrades            one upgrade after the other, 30 unless UPGRADES says otherwise
 #   make bench-connections   measures a StopTask beside idle and slow clients
 #   make bench-reports       measures how late 200 SIGKILLs are with and without looking at why they are needed
 #   make lock    renews requirements*.lock from pyproject.toml
@@ -29,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check $(QUIET)
 PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$name" && break; done)
 
-.PHONY: help demo test check docs bench-connections bench-reports lock clean
+.PHONY: help demo test check docs upgrades bench-connections bench-reports lock clean
 
 help:
 	@sed -n '3,10s/^# *//p' Makefile
@@ -48,6 +49,11 @@ check: $(READY)
 	$(Q)$(BIN)/ruff format --check $(QUIET) supervisor tests benchmarks docs
 	$(Q)$(BIN)/mypy --strict supervisor tests benchmarks docs
 	$(Q)$(BIN)/python -m pytest $(QUIET) tests/unit/test_floors.py
+
+# So many one after the other, each with tasks that run on: make upgrades UPGRADES=100
+UPGRADES = 30
+upgrades: $(READY)
+	$(Q)SUPERVISOR_TEST_UPGRADES=$(UPGRADES) $(BIN)/python -m pytest $(QUIET) tests/system/test_upgrade.py -k many
 
 bench-connections: $(READY)
 	$(Q)$(BIN)/python benchmarks/idle_connections.py

@@ -23,9 +23,10 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -275,16 +276,32 @@ class Store:
 
     def _migrate(self, path: str) -> None:
         with self._writer.transaction() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                raise StoreError(
-                    f"cannot use {path}: its schema is version {version}, and this release knows up to "
-                    f"{len(MIGRATIONS)}; start the release that wrote it, or a later one"
-                )
+            version = _known_version(connection, path)
             for name in MIGRATIONS[version:]:
                 for statement in _statements(_sql_file(name)):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def examine(path: str) -> None:
+    """`StoreError` if this release could not use the file; nothing is changed, also while another process uses it."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", timeout=BUSY_TIMEOUT, uri=True)) as connection:
+            _known_version(connection, path)
+    except sqlite3.Error as exc:
+        raise StoreError(f"cannot read {path}: {exc}") from exc
+    _queries()
+
+
+def _known_version(connection: sqlite3.Connection, path: str) -> int:
+    """The version of the schema; `StoreError` for a later one than ours."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"cannot use {path}: its schema is version {version}, and this release knows up to "
+            f"{len(MIGRATIONS)}; start the release that wrote it, or a later one"
+        )
+    return version
 
 
 class _Connection:

@@ -11,4 +11,5 @@
 ``placement`` whether the host has room for a task
 ``inside``    what the processes of a task may ask; ``usage``, what they use; ``protection``, who is to be left alone
 ``drain``     the end of the host's day; ``history``, the end of old records
+``upgrade``   makes way for another version
 """

@@ -61,6 +61,7 @@ class Engine:
         self._followers: set[asyncio.Event] = set()
         self._timetable = Timetable()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._ending = False
         self.observers: list[Callable[[Task], None]] = []
         """Called with every task that has changed, after the commit, and at the start with each that is not STOPPED."""
         self.take_aside: Callable[[wire.RunEvent], bool] = lambda _: False
@@ -145,8 +146,8 @@ class Engine:
         await self._commit(draft)
 
     async def run(self) -> None:
-        """Make changes until cancelled."""
-        while True:
+        """Make changes until told to end, or cancelled."""
+        while not self._ending:
             await self._wait()
             while self._gather():
                 batch = list(self._inbox)
@@ -156,6 +157,11 @@ class Engine:
                 except StoreError as exc:
                     self._refuse(batch, exc)
                     await asyncio.sleep(_STORE_RETRY)
+
+    def end(self) -> None:
+        """``run`` returns between two commits, with nothing half done."""
+        self._ending = True
+        self._arrived.set()
 
     def _put(self, item: Change | Happening | wire.Event) -> None:
         self._inbox.append(item)
@@ -169,9 +175,9 @@ class Engine:
         self._arrived.clear()
 
     def _gather(self) -> bool:
-        """Have what is due in the inbox too, also where requests never end; whether there is anything in it."""
+        """Have what is due in the inbox too, also where requests never end; whether there is anything to be made."""
         self._inbox.extend(itertools.starmap(Happening, self._timetable.take_due(self._clock.monotonic())))
-        return bool(self._inbox)
+        return bool(self._inbox) and not self._ending
 
     def _time_left(self) -> float | None:
         """Seconds until something is due, None if nothing is."""

@@ -13,6 +13,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 import h11
 from uvicorn.config import Config
@@ -62,50 +63,65 @@ class Door:
         self._max_connections = limits.max_connections
         self._tls = tls
         self._arriving: set[asyncio.Task[None]] = set()
-        self._accepting: asyncio.Task[None] | None = None
         self._was_full = False
+        self.is_patient = False
+        """Who has come in before it was closed is still heard: nobody else would."""
         self._name = sock.getsockname() if sock.family == socket.AF_UNIX else peer.name(*sock.getsockname()[:2])
 
     def open(self, make: Maker) -> None:
         """Accept from now on."""
         self._sock.setblocking(False)
-        self._accepting = asyncio.ensure_future(self._accept(make))
-        self._accepting.add_done_callback(lambda _: self._sock.close())
+        asyncio.get_running_loop().add_reader(self._sock, self._accept, make)
         _log.info("door_opened", purpose=self._purpose, door=self._name, tls=self._tls is not None)
 
     def close(self) -> None:
-        """Accept no more. What has come in stays."""
-        for task in (self._accepting, *self._arriving):
-            if task is not None:
-                task.cancel()
+        """Accept no more, from this very moment. What has come in stays; may be called again."""
+        if self._sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._sock)
+            self._sock.close()
+        for task in () if self.is_patient else self._arriving:
+            task.cancel()
 
     async def wait_closed(self) -> None:
         """Until nobody is on the way in: called by uvicorn."""
         await asyncio.gather(*self._arriving, return_exceptions=True)
 
-    async def _accept(self, make: Maker) -> None:
+    def _accept(self, make: Maker) -> None:
+        """All who wait; after one who has gone before we looked (ECONNABORTED) the loop calls again."""
+        try:
+            while True:
+                sock, _ = self._sock.accept()
+                sock.setblocking(False)
+                self._admit(sock, make)
+        except OSError as exc:
+            if exc.errno in _NO_DESCRIPTORS:
+                _log.error("accept_failed", error=exc.strerror)
+                self._take_breath(make)
+
+    def _admit(self, sock: socket.socket, make: Maker) -> None:
+        is_full = len(self.connections) >= self._max_connections
+        if is_full and not self._was_full:
+            _log.warning("connections_exhausted", door=self._name, max_connections=self._max_connections)
+        self._was_full = is_full
+        is_full = is_full and not self._make_room()
+        if len(self.connections) >= 2 * self._max_connections:
+            sock.close()
+            return
+        connection = make(self, is_full)
+        self.connections[connection] = None
+        task = asyncio.ensure_future(self._let_in(sock, connection))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    def _take_breath(self, make: Maker) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _ = await loop.sock_accept(self._sock)
-            except OSError as exc:  # ECONNABORTED: gone before we looked
-                if exc.errno in _NO_DESCRIPTORS:
-                    _log.error("accept_failed", error=exc.strerror)
-                    await asyncio.sleep(_BREATH)
-                continue
-            is_full = len(self.connections) >= self._max_connections
-            if is_full and not self._was_full:
-                _log.warning("connections_exhausted", door=self._name, max_connections=self._max_connections)
-            self._was_full = is_full
-            is_full = is_full and not self._make_room()
-            if len(self.connections) >= 2 * self._max_connections:
-                sock.close()
-                continue
-            connection = make(self, is_full)
-            self.connections[connection] = None
-            task = asyncio.ensure_future(self._let_in(sock, connection))
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
+        loop.remove_reader(self._sock)
+
+        def go_on() -> None:
+            if self._sock.fileno() >= 0:
+                loop.add_reader(self._sock, self._accept, make)
+
+        loop.call_later(_BREATH, go_on)
 
     def _make_room(self) -> bool:
         """Have the oldest connection that has not said yet what it wants give way: nothing was done for it."""
@@ -132,6 +148,7 @@ class Connection(H11Protocol):
     def __init__(self, config: Config, state: ServerState, door: Door) -> None:
         super().__init__(config, state, {})
         self._door = door
+        self._is_last = False
         self._patience: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -140,6 +157,11 @@ class Connection(H11Protocol):
         """Whether it is its turn to speak. One in its TLS handshake is not here yet."""
         transport: asyncio.Transport | None = self.transport
         return transport is not None and self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
+
+    @property
+    def _has_asked(self) -> bool:
+        """Whether there was a request, whole or its head."""
+        return cast("object", self.cycle) is not None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -159,6 +181,15 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._watch_sender()
+        if self._is_last and self._has_asked:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """No more after the present request; a patient door hears the first one of whoever has not asked yet."""
+        if self._door.is_patient and not self._has_asked:
+            self._is_last = True
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()  # sets the keep-alive timeout, and begins with what was pipelined

@@ -18,8 +18,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from supervisor import __version__, shapes
+from supervisor import shapes
 from supervisor.agent.service import Service
+from supervisor.agent.upgrade import Upgrade
 from supervisor.api import sigv4
 from supervisor.api.actions import ACTIONS, Access
 from supervisor.api.door import Connection, Door
@@ -43,7 +44,7 @@ _log = get_logger("api")
 Look = Callable[[Request], Awaitable[Response]]
 
 
-def application(service: Service, account: str) -> Starlette:
+def application(service: Service, account: str, upgrade: Upgrade) -> Starlette:
     """The ASGI application."""
     ended = asyncio.Event()
 
@@ -99,11 +100,16 @@ def application(service: Service, account: str) -> Starlette:
         return StreamingResponse(_lines(ended, told), media_type=_LINES)
 
     async def health(_: Request) -> Response:
-        return _reply({"status": "ok", "version": __version__})
+        return _reply({"status": "ok", **upgrade.facts()})
 
-    def guarded(name: str, look: Look) -> Look:
+    async def begin_upgrade(_: Request) -> Response:
+        return _reply(await upgrade.ask())
+
+    def guarded(name: str, look: Look, access: Access = Access.READ) -> Look:
         async def check_and_look(request: Request) -> Response:
-            _identify(request, await read_body(request)).check(Access.READ, f"supervisor:{name}", account)
+            caller = _identify(request, await read_body(request)).check(access, f"supervisor:{name}", account)
+            if access is Access.WRITE:
+                _log.info("change_asked", action=f"supervisor:{name}", **caller.facts)
             return await look(request)
 
         return check_and_look
@@ -119,6 +125,7 @@ def application(service: Service, account: str) -> Starlette:
     app = Starlette(
         routes=[
             Route("/", operate, methods=["POST"]),
+            Route("/v1/upgrade", guarded("Upgrade", begin_upgrade, Access.WRITE), methods=["POST"]),
             *[Route(path, guarded(name, look), methods=["GET"]) for path, (name, look) in looks.items()],
         ],
         exception_handlers={
@@ -262,6 +269,13 @@ class Server(uvicorn.Server):
     def end(self) -> None:
         """Accept no more; ``serve`` returns when the requests under way are answered (a second at most)."""
         self._ended.set()
+
+    def make_way(self) -> None:
+        """As ``end``; and who connects from now on waits for the next to accept, and no one who has is turned away."""
+        for door in self._doors:
+            door.is_patient = True
+            door.close()
+        self.end()
 
     async def main_loop(self) -> None:
         """Wait for ``end``: uvicorn would wake up ten times a second to look."""

@@ -88,7 +88,15 @@ class Client:
             body = {**body, "clientToken": os.urandom(16).hex()}
         looks = operation.startswith(("Describe", "Get", "List"))
         attempts = ATTEMPTS if looks or operation in REPEATABLE else 1
-        return self._asked(lambda: self._post(operation, body, headers), attempts)
+        target = {"X-Amz-Target": f"{TARGET}.{operation}"}
+        return self._asked(lambda: self._post(operation, "/", body, target | headers), attempts)
+
+    def begin_upgrade(self) -> dict[str, Any]:
+        """Have the installed version take over; returns when whoever connects from now on is served by the next agent.
+
+        Sent once. Raises as ``call`` does.
+        """
+        return self._asked(lambda: self._post("Upgrade", "/v1/upgrade", {}, {}), 1)
 
     def watch(self, cluster: str | None, tasks: list[str], timeout: float | None = None) -> Iterator[dict[str, Any]]:
         """The state of the tasks now, and again after each change, without end.
@@ -190,11 +198,11 @@ class Client:
                 if not attempts:
                     raise self._unanswered("it closed the connection before it answered") from exc
 
-    def _post(self, operation: str, body: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
+    def _post(self, operation: str, path: str, body: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
         connection = Connection(self.socket_path, self._timeout)
         try:
-            headers = {"X-Amz-Target": f"{TARGET}.{operation}", "Content-Type": CONTENT_TYPE, **extra}
-            with connection.exchange("POST", "/", json.dumps(body).encode("ascii"), **headers) as response:
+            headers = {"Content-Type": CONTENT_TYPE, **extra}
+            with connection.exchange("POST", path, json.dumps(body).encode("ascii"), **headers) as response:
                 return self._accepted(response, operation)
         finally:
             connection.close()

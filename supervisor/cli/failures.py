@@ -4,6 +4,7 @@
 
     CommandError           1
       - AgentRefused       1   the agent answered with an ECS error
+      - UpgradeFailed      1   the version that was to take over did not
       - WaiterFailed       1   what was waited for did not, or can no longer, come
       - AgentUnreachable   3   nobody answers at the socket
       - AgentNotStarted    3   a command's own agent did not become ready
@@ -36,6 +37,10 @@ class AgentRefused(CommandError):
         self.error_code = error_code
         self.message = message
         self.operation = operation
+
+
+class UpgradeFailed(CommandError):
+    """The installed version was to take over, and has not; the text says why."""
 
 
 class WaiterFailed(CommandError):

@@ -54,6 +54,7 @@ COMMANDS = {
     "stop-report": "supervisor.cli.stop_report",
     "history": "supervisor.cli.history",
     "logs": "supervisor.cli.logs",
+    "upgrade": "supervisor.cli.upgrade",
     "completion": "supervisor.cli.completion",
     "check-stop": "supervisor.cli.check_stop",
     "demo": "supervisor.cli.demo",

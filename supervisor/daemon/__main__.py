@@ -1,4 +1,4 @@
-"""``python -m supervisor.daemon``: the agent, as the keeper starts it."""
+"""``python -m supervisor.daemon``: the agent, as the keeper starts it; with ``--prove``, whether it could be."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from supervisor.agent.link import Link
 from supervisor.agent.log_files import LogFiles
 from supervisor.agent.service import Service
 from supervisor.agent.task_files import Asked
+from supervisor.agent.upgrade import Upgrade, hand_over
 from supervisor.agent.world import establish
 from supervisor.api.inside import application as inside_application
 from supervisor.api.server import Server, application
 from supervisor.clock import SystemClock
 from supervisor.config import Settings
-from supervisor.daemon import doors
-from supervisor.daemon.start import AGENT_VARIABLE, ASKED_VARIABLE, LISTENERS_VARIABLE
+from supervisor.daemon import doors, prove
+from supervisor.daemon.start import AGENT_ARGV, AGENT_VARIABLE, ASKED_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.lifecycle import HealthChanged
 from supervisor.model import HealthStatus
-from supervisor.posix import journal
+from supervisor.posix import journal, process
 from supervisor.procinfo import LocalHost
 from supervisor.store import Store
 
@@ -42,23 +43,30 @@ LISTENERS_FD = 4
 
 def main() -> int:
     """Returns 0 at the end of a drain; every other end of the agent has status 1."""
-    settings = msgspec.json.decode(os.environ.pop(AGENT_VARIABLE), type=Settings)
-    asked = msgspec.json.decode(os.environ.pop(ASKED_VARIABLE), type=Asked)
-    names = os.environ.pop(LISTENERS_VARIABLE).split()
-    listeners = {name: socket.socket(fileno=LISTENERS_FD + number) for number, name in enumerate(names)}
+    if sys.argv[1:] == ["--prove"]:
+        return prove.prove()
+    given = {name: os.environ.pop(name) for name in (AGENT_VARIABLE, ASKED_VARIABLE, LISTENERS_VARIABLE)}
+    settings = msgspec.json.decode(given[AGENT_VARIABLE], type=Settings)
+    asked = msgspec.json.decode(given[ASKED_VARIABLE], type=Asked)
     log.configure(cast("TextIO", journal.stderr()))  # a reader that has stopped reading must not stop the API
-    asyncio.run(_live(settings, listeners, asked))
+    asyncio.run(_live(settings, asked, given))
     return 0
 
 
-async def _live(settings: Settings, listeners: dict[str, socket.socket], asked: Asked) -> None:
-    """One life of the agent. A failure ends the process here and now.
+async def _live(settings: Settings, asked: Asked, given: dict[str, str]) -> None:
+    """The life of the agent, until a drain is over or an upgrade agreed. A failure ends the process here and now.
 
     Unwound, the loop would answer each request under way with an error that is not ECS's; broken off, a caller asks
-    the next agent.
+    the next agent. ``given``: the environment that an agent is given, for the one that this process becomes.
     """
+    refused = ""
     try:
-        await Agent(settings, listeners, asked).run()
+        while (link := await Agent(settings, asked, _listeners(given), refused).run()) is not None:
+            refused = await hand_over(link)
+            if not refused:
+                # Its descriptors are the first ones, which the keeper has placed; all others close by themselves.
+                process.execute(AGENT_ARGV, os.environ | given)
+            await link.close()
     except SupervisorError as exc:
         log.get_logger("agent").error("agent_failed", error=str(exc))
         os._exit(1)
@@ -67,25 +75,36 @@ async def _live(settings: Settings, listeners: dict[str, socket.socket], asked: 
         os._exit(1)
 
 
+def _listeners(given: dict[str, str]) -> dict[str, socket.socket]:
+    """The listening sockets by name: copies, for those that we were given stay open for who comes after us."""
+    names = given[LISTENERS_VARIABLE].split()
+    return {name: socket.socket(fileno=os.dup(LISTENERS_FD + number)) for number, name in enumerate(names)}
+
+
 class Agent:
     """One life of the agent: recover, serve, and at the end of the keeper's day drain."""
 
-    def __init__(self, settings: Settings, listeners: dict[str, socket.socket], asked: Asked) -> None:
+    def __init__(self, settings: Settings, asked: Asked, listeners: dict[str, socket.socket], refused: str) -> None:
+        """``refused``: why the life before did not make way for another version, if it was to."""
         self._settings = settings
         self._asked = asked
         self._listeners = listeners
+        self._refused = refused
         self._clock = SystemClock()
         self._store = Store(f"{settings.agent.state_dir}/supervisor.db")
 
-    async def run(self) -> None:
-        """Until drained; ``LinkLost`` when the keeper is gone, ``StoreError`` when the records cannot be read."""
-        link = await Link.open(LINK_FD)
+    async def run(self) -> Link | None:
+        """Until drained, or until an upgrade is agreed: then the link, for the agreement with the keeper.
+
+        ``LinkLost`` when the keeper is gone, ``StoreError`` when the records cannot be read.
+        """
+        link = await Link.open(os.dup(LINK_FD))
         establish(self._store, self._clock, self._settings.agent.cluster)
         inside = self._inside()
         engine = Engine(self._store, self._clock, link.send, inside.environ if inside is not None else None)
         link.send(wire.List())
-        (listed,) = await link.receive()
-        assert isinstance(listed, wire.Listed), "nothing else comes before hello"
+        listed = await self._listed(link)
+        upgrade = Upgrade(engine, link.send, self._refused)
         health = self._health(engine, link)
         log_files = LogFiles(self._log_dir, self._store.definition)
         engine.observers.append(log_files.observe)
@@ -98,7 +117,7 @@ class Agent:
         engine.observers.append(configured.observe)
         api = doors.api_doors(self._settings, self._clock, self._listeners)
         greet = functools.partial(self._greet, link)
-        servers = [Server(application(service, agent.account), api, serving=greet)]
+        servers = [Server(application(service, agent.account, upgrade), api, serving=greet)]
         if inside is not None:
             door = doors.inside_door(self._settings, self._listeners)
             servers.insert(0, Server(inside_application(Inside(engine, self._store, self._clock, inside)), [door]))
@@ -106,45 +125,68 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 serving = [group.create_task(each.serve()) for each in servers]
                 keep_days = self._settings.history.keep_days
+                writing = group.create_task(engine.run())
                 others = [
-                    group.create_task(engine.run()),
                     group.create_task(health.run()),
                     group.create_task(log_files.run()),
                     group.create_task(configured.run()),
                     group.create_task(history.prune(engine, self._clock, keep_days, self._log_dir)),
                 ]
-                await self._follow_keeper(link, engine, configured)
-                others.append(group.create_task(_answer_pings(link)))
+                drained = await self._follow_keeper(link, engine, configured, upgrade)
+                if drained:
+                    others.append(group.create_task(_answer_pings(link)))
                 for server in servers:
-                    server.end()
+                    server.end() if drained else server.make_way()
+                upgrade.make_way()
                 await asyncio.wait(serving)
+                engine.end()
+                await asyncio.wait([writing])
                 for task in others:
                     task.cancel()
         except* SupervisorError as errors:
             raise errors.exceptions[0] from None
-        await link.close()
         self._store.close()
+        if not drained:
+            return link
+        await link.close()
+        return None
 
     @staticmethod
     def _greet(link: Link) -> None:
         link.send(wire.Hello(wire.VERSION))
         link.send(wire.List())  # answered when everything has been told that had happened before
 
-    async def _follow_keeper(self, link: Link, engine: Engine, configured: Configured) -> None:
-        """Take the keeper's events; returns when a drain that it asked for is over."""
+    async def _listed(self, link: Link) -> wire.Listed:
+        """What the keeper holds. What comes before it was for the agent that this one follows."""
+        while True:
+            for message in await link.receive():
+                if isinstance(message, wire.Proven):  # it could not become the version that we are
+                    self._refused = message.why_not
+                if isinstance(message, wire.Listed):
+                    return message
+
+    async def _follow_keeper(self, link: Link, engine: Engine, configured: Configured, upgrade: Upgrade) -> bool:
+        """Take the keeper's events; True when a drain that it asked for is over, False if it is to be an upgrade."""
+        agreed = asyncio.ensure_future(upgrade.agreed.wait())
         draining: asyncio.Task[None] | None = None
         receiving = asyncio.ensure_future(link.receive())
         while True:
-            await asyncio.wait([receiving, draining] if draining else [receiving], return_when=asyncio.FIRST_COMPLETED)
-            if draining is not None and draining.done():
+            await asyncio.wait([receiving, draining or agreed], return_when=asyncio.FIRST_COMPLETED)
+            if (draining or agreed).done():
                 receiving.cancel()
-                return draining.result()
+                agreed.cancel()
+                if draining is not None:
+                    draining.result()
+                return draining is not None
             for event in receiving.result():
                 if isinstance(event, wire.Ping):
                     link.send(wire.Pong(event.number))
                     continue
                 if isinstance(event, wire.Listed):
                     configured.know_what_lives()
+                    continue
+                if isinstance(event, wire.Proven):
+                    upgrade.take(event)
                     continue
                 if isinstance(event, wire.Draining) and draining is None:
                     draining = asyncio.ensure_future(drain.drain(engine, self._clock, event.budget))

@@ -31,6 +31,9 @@ AGENT_VARIABLE = "SUPERVISOR_AGENT"
 ASKED_VARIABLE = "SUPERVISOR_ASKED"
 """Carries what configured tasks need to know (``agent.task_files.Asked``), as JSON."""
 
+AGENT_ARGV = [sys.executable, "-I", "-m", "supervisor.daemon"]
+"""Always the version that is installed: of the environment that this one runs in, and of no other."""
+
 LISTENERS_VARIABLE = "SUPERVISOR_LISTENERS"
 """Names the listening sockets that the agent is handed, in their order: ``api``, ``tcp``, ``inside``."""
 
@@ -45,6 +48,7 @@ def start(
     task_files: tuple[str, ...] = (),
 ) -> NoReturn:
     """Become the keeper. ``ConfigError`` for wrong settings, ``SupervisorError`` where the host refuses."""
+    process.hold_signals(*keeper.ENDING)
     _open_standard_streams()
     settings = config.load(
         config_path, state_dir=state_dir, socket=socket_path, listen=listen, environ=os.environ, uid=os.geteuid()
@@ -69,7 +73,7 @@ def start(
         os.set_inheritable(fd, True)
     name = "supervisor-" + hashlib.blake2s(directory.encode(), digest_size=4).hexdigest()
     kept = keeper.Settings(
-        agent_argv=[sys.executable, "-I", "-m", "supervisor.daemon"],
+        agent_argv=AGENT_ARGV,
         agent_environ={
             AGENT_VARIABLE: msgspec.json.encode(settings).decode(),
             LISTENERS_VARIABLE: " ".join(listeners),
@@ -91,7 +95,7 @@ def start(
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
     argv = [sys.executable, "-I", "-m", "supervisor.keeper"]
-    process.reset_signals()  # what our parent blocked would stay blocked, and a SIGTERM never reach the keeper
+    process.reset_signals(*keeper.ENDING)  # those are the keeper's to take when it has taken over what there is
     process.execute(argv, environ | keeper.to_environ(kept))
 
 

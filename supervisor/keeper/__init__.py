@@ -11,6 +11,7 @@ What can fail (HTTP, JSON of strangers, SQL) is the agent's; what may not fail i
 ``limits``        where cgroups can limit what runs use
 ``child``         between fork and exec
 ``verbs``         the closed table of what an agent may ask
+``proof``         whether the installed version could take over; ``upgrade``, how it does
 ``agent_process`` the agent as our child: started, started again
 ``watchdog``      who has to give a sign of life by when
 ``fd_store``      pidfds that systemd keeps for the keeper after us

@@ -63,6 +63,7 @@ class AgentProcess:
         self._held = False
         """Some of what was received waits until the agent has taken what was answered before."""
         self._ended_asking = False
+        self._turned_away = False
         self._mask = 0
         self.pid = 0
         self.greeted = False
@@ -77,6 +78,7 @@ class AgentProcess:
         self.start_at = None
         if self._predecessor is not None:
             return
+        self._turned_away = False
         self.greeted = False
         self._decoder = wire.Decoder.at_keeper()
         self._unsent.clear()
@@ -98,12 +100,31 @@ class AgentProcess:
             return
         finally:
             theirs.close()
+        self._follow(pid, ours)
+
+    def resume(self, pid: int, link: int) -> None:
+        """Go on with an agent that has outlived an upgrade of ours; with a new one, where it has not."""
+        self.has_served = True
+        if not pid:
+            self.start()
+            return
+        ours = socket.socket(fileno=link)
+        ours.set_inheritable(False)
+        try:
+            self._pidfd = process.open_child(pid)
+        except OSError as exc:  # no descriptor left; our end of the link tells it to end
+            ours.close()
+            self._give_up(exc)
+            return
+        self._follow(pid, ours)
+
+    def _follow(self, pid: int, link: socket.socket) -> None:
         self.pid = pid
         self._watchdog.started(time.monotonic(), self._fruitless)
         stat = proc.read_stat(pid)
         self._ledger.put("agent", (pid, stat.start_time if stat is not None else 0))
-        ours.setblocking(False)
-        self._link = ours
+        link.setblocking(False)
+        self._link = link
         self._poller.watch(self._pidfd, select.EPOLLIN, Priority.REQUEST, self._over)
         self._mask = 0
         self._watch_link()
@@ -164,19 +185,28 @@ class AgentProcess:
         self._watch_link()
 
     def _watch_link(self) -> None:
-        """Nothing more is read of an agent that asks and takes no answers: they would fill our memory, not its."""
-        mask = 0 if len(self._unsent) > _UNSENT_MOST else select.EPOLLIN
+        """Nothing more is read of an agent that was turned away, nor of one that asks and takes no answers.
+
+        These would fill our memory, not its.
+        """
+        if self._link is None or self._ended_asking:
+            return
+        mask = 0 if self._turned_away or len(self._unsent) > _UNSENT_MOST else select.EPOLLIN
         if self._unsent or self._held:
             mask |= select.EPOLLOUT
-        if self._link is not None and mask != self._mask and not self._ended_asking:
-            self._mask = mask
+        if mask == self._mask:
+            return
+        self._mask = mask
+        if mask:
             self._poller.watch(self._link.fileno(), mask, Priority.REQUEST, self._serve)
+        else:
+            self._poller.forget(self._link.fileno())
 
     def _serve(self) -> None:
         if self._link is None:
             return
         self._flush()
-        if len(self._unsent) <= _UNSENT_MOST:
+        if not self._turned_away and len(self._unsent) <= _UNSENT_MOST:
             self._receive()
             self._watch_link()
 
@@ -219,6 +249,38 @@ class AgentProcess:
         assert self._link is not None
         self._ended_asking = True
         self._poller.forget(self._link.fileno())
+
+    # an upgrade
+
+    @property
+    def has_all(self) -> bool:
+        """Whether nothing that was sent waits for it; so it is too where there is none."""
+        return not self._unsent
+
+    def turn_away(self) -> None:
+        """It has said its last word as the version that it is. What comes from now on is for the next keeper."""
+        self.greeted = False
+        self._watchdog.ended()
+        self._turned_away = True
+        self._watch_link()
+
+    def turn_back(self) -> None:
+        """There will be no next keeper: hear it again."""
+        self._watchdog.serves(time.monotonic())
+        self._turned_away = False
+        self._watch_link()
+
+    def hand_on(self) -> tuple[int, int]:
+        """Its pid, 0 for none, and our end of the link, which an exec now leaves open."""
+        if self._link is None:
+            return 0, -1
+        self._link.set_inheritable(True)
+        return self.pid, self._link.fileno()
+
+    def take_back(self) -> None:
+        """There was no exec."""
+        if self._link is not None:
+            self._link.set_inheritable(False)
 
     def kill(self) -> None:
         """SIGKILL; ``ended`` follows when it is gone."""

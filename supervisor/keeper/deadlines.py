@@ -55,6 +55,11 @@ class Deadlines:
         """The next instant that something is due at."""
         return self._due.next_at()
 
+    @property
+    def owes_a_kill(self) -> bool:
+        """Whether a kill is still to be told."""
+        return bool(self._killed)
+
     def are_far(self, seconds: float) -> bool:
         """Whether nothing is due within that time."""
         at = self._due.next_at()

@@ -31,10 +31,12 @@ class FdStore:
             self._kept.discard(run)
             service.notify(f"FDSTOREREMOVE=1\nFDNAME=run-{run}")
 
-    def retain(self, runs: Iterable[str]) -> None:
-        """Only these are held."""
-        for run in self._kept - set(runs):
+    def take_over(self, runs: Iterable[str]) -> None:
+        """These are held from an earlier keeper, who had given them, and of what is kept no others are needed."""
+        held = set(runs)
+        for run in self._kept - held:
             self.drop(run)
+        self._kept = held
 
 
 def find(names: Iterable[str], first: int) -> dict[str, int]:

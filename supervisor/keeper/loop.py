@@ -30,7 +30,8 @@ from supervisor.keeper.look import Looks
 from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.run import Runs
-from supervisor.keeper.settings import Settings
+from supervisor.keeper.settings import ENDING, Settings
+from supervisor.keeper.upgrade import START_TAKES, Upgrade
 from supervisor.posix import proc, process, service
 
 _DRAIN_PATIENCE = 2.0
@@ -65,13 +66,14 @@ class Keeper:
         self._status: int | None = None
         self._asked_status: int | None = None
         """What the agent wants this process to end with; 0 where it has no wish."""
-        self._fd_limits = process.raise_fd_limit()
+        self.fd_limits = process.raise_fd_limit()
         self._ledger = Ledger(settings.ledger, self._ledger_failed)
         process.become_subreaper()
         self._agent = AgentProcess(
             self._poller, self._log, settings, self._handle, self._agent_ended, ledger=self._ledger
         )
         self._fd_store = FdStore(settings.kept_fds)
+        self._upgrade = Upgrade(self._poller, self._log, settings, self._agent, self)
         self._tracking, why = choose(settings.tracking, settings.cgroup, self._own_pids)
         self._looks = Looks(self._poller, self._tracking, enabled=settings.look)
         adoption = Adoption(self._tracking, settings.kept_fds)
@@ -96,8 +98,9 @@ class Keeper:
             sending = bool(records.get(f"plan {run.id}", {}).get("sending"))
             self._guarded(functools.partial(self.runs.resume, run, sending=sending))
         self.runs.owe_look()
-        self._agent.outlive(*records.get("agent", (0, 0)))
-        self._fd_store.retain(run.id for run in runs)
+        if self._settings.agent is None:
+            self._agent.outlive(*records.get("agent", (0, 0)))
+        self._fd_store.take_over(run.id for run in runs)
         if runs:
             adopted = sum(run.adopted for run in runs)
             self._log.info("runs_taken_over", adopted=adopted, children=len(runs) - adopted)
@@ -108,7 +111,10 @@ class Keeper:
     def run(self) -> int:
         """Serve until told to end and everything has been stopped."""
         self._listen_to_signals()
-        self._agent.start()
+        if self._settings.agent is None:
+            self._agent.start()
+        else:
+            self._agent.resume(*self._settings.agent)
         gc.freeze()
         while self._status is None:
             self._poller.wait(self._next_at())
@@ -117,7 +123,7 @@ class Keeper:
             self._guarded(self._tick)
             self._guarded(self._serve_looks)
             self._guarded(self.runs.start_helpers)
-            if self._agent.start_at is not None and now >= self._agent.start_at:
+            if self._agent.start_at is not None and now >= self._agent.start_at and not self._upgrade.is_under_way:
                 self._agent.start()
             self._agent.watch(now, self._owed(), draining=self.draining)
             if self.draining:
@@ -126,6 +132,7 @@ class Keeper:
             self._agent.flush()
             if self._ledger.is_long and self.runs.is_quiet(_COMPACTING_TAKES) and not self.runs.are_starting():
                 self._ledger.compact()
+            self._guarded(self._serve_upgrade)
         self._looks.close()
         self._tracking.close()
         if not len(self.runs):
@@ -137,7 +144,8 @@ class Keeper:
         return self._status
 
     def _next_at(self) -> float | None:
-        instants = [self.runs.next_at(), self._looks.next_at(), self._agent.start_at]
+        start_at = None if self._upgrade.is_under_way else self._agent.start_at
+        instants = [self.runs.next_at(), self._looks.next_at(), self._upgrade.next_at(), start_at]
         instants.append(self._agent.watch_at(self._owed(), draining=self.draining))
         if self.runs.look_owed:
             instants.append(time.monotonic() + _LOOK_AGAIN)
@@ -147,7 +155,7 @@ class Keeper:
 
     def _own_pids(self) -> set[int]:
         """Our children that are no run's."""
-        return {self._agent.pid, *self._looks.pids()}
+        return {self._agent.pid, *self._looks.pids(), *self._upgrade.pids()}
 
     def _birth(self, run: str, task: str) -> Birth:
         return Birth(
@@ -155,7 +163,7 @@ class Keeper:
             self._tracking.birth_group(run, task),
             self._tracking.births_tag(run),
             self._settings.allowed_users,
-            self._fd_limits,
+            self.fd_limits,
             self._settings.agent_ids,
             self._settings.secrets_dir,
             os.getpid(),
@@ -242,6 +250,36 @@ class Keeper:
         if not self.draining:
             self._drain()
 
+    def answer_prove(self) -> None:
+        """See whether the installed version could take over."""
+        if self._ledger.sound:
+            self._upgrade.prove()
+        else:
+            self._agent.send(wire.Proven(None, "there is no ledger, by which the next keeper would know its tasks"))
+
+    def answer_reexec(self) -> None:
+        """The agent has made way for it."""
+        self._upgrade.begin()
+
+    def why_not_now(self) -> str:
+        """What is in the way of an exec."""
+        if self.draining:
+            return "the supervisor is shutting down"
+        if not self._ledger.sound:
+            return "the ledger cannot be written"
+        if not self.runs.is_settled():
+            return "something is being started"
+        return "" if self.runs.is_quiet(START_TAKES) else "SIGKILLs are due, or near"
+
+    def leave(self) -> dict[str, int]:
+        """Nothing is under way but what the next keeper finds in the ledger; the pidfds of adopted runs."""
+        self._looks.close()
+        self._ledger.flush()
+        return self.runs.adopted_pidfds()
+
+    def _serve_upgrade(self) -> None:
+        self._upgrade.serve(self.runs.is_quiet)
+
     def _agent_ended(self) -> None:
         status = self._agent.status
         assert status is not None
@@ -263,8 +301,9 @@ class Keeper:
         for name in _IGNORED:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             signal.signal(number, self._end_asked)
+        process.release_signals()
 
     def _end_asked(self, *_: Any) -> None:
         self._asked_to_end += 1

@@ -307,6 +307,15 @@ class Runs:
         """Whether nothing is due within that time."""
         return self._deadlines.are_far(seconds)
 
+    def adopted_pidfds(self) -> dict[str, int]:
+        """By run id, where another process than we reaps the main process."""
+        return {run.id: run.pidfd for run in self._runs.values() if run.adopted and run.pidfd is not None}
+
+    def is_settled(self) -> bool:
+        """Whether the ledger has all that there is: no fork is on its way to its exec, and nothing is to be told."""
+        under_way = self.look_owed or self._late_stops or self._deadlines.owes_a_kill or self._helpers.wait
+        return not under_way and not self.are_starting()
+
     def start_helpers(self) -> None:
         """Start a helper that waits, if there is time."""
         self._helpers.serve(self.is_quiet)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import NamedTuple
 
 from supervisor.posix.rights import Ids
 
 VARIABLE = "SUPERVISOR_KEEPER"
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+"""What tells the keeper to end. Held from the start on: one that came too early would leave an earlier one's tasks."""
 
 
 class Settings(NamedTuple):
@@ -36,6 +40,8 @@ class Settings(NamedTuple):
     """The lock of the state directory; it is ours until the end."""
     agent_user: list[int] | None = None
     """Whom the agent runs as: uid, gid and the other groups; None for ourselves. Numbers, so that nobody is asked."""
+    agent: tuple[int, int] | None = None
+    """After an upgrade: pid of the agent that lives on, 0 for none, and our end of the link to it."""
     secrets_dir: str = ""
     """Below it files are read with the keeper's rights; elsewhere with those of the task's user."""
 

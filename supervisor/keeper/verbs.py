@@ -55,6 +55,12 @@ class Host(Protocol):
     def answer_end(self, status: int) -> None:
         """Drain, and end with that status."""
 
+    def answer_prove(self) -> None:
+        """Try the installed version."""
+
+    def answer_reexec(self) -> None:
+        """Become the installed version."""
+
 
 def _hello(host: Host, hello: wire.Hello) -> None:
     if hello.version != wire.VERSION:
@@ -139,6 +145,14 @@ def _describe(host: Host, describe: wire.Describe) -> None:
     host.answer_describe(describe.run)
 
 
+def _prove(host: Host, _: wire.Prove) -> None:
+    host.answer_prove()
+
+
+def _reexec(host: Host, _: wire.Reexec) -> None:
+    host.answer_reexec()
+
+
 VERBS: dict[type[Any], Callable[[Host, Any], None]] = {
     wire.Hello: _hello,
     wire.List: _list,
@@ -148,6 +162,8 @@ VERBS: dict[type[Any], Callable[[Host, Any], None]] = {
     wire.Pong: _pong,
     wire.End: _end,
     wire.Describe: _describe,
+    wire.Prove: _prove,
+    wire.Reexec: _reexec,
 }
 
 

@@ -92,6 +92,18 @@ def execute(argv: list[str], environ: dict[str, str]) -> NoReturn:
     os.execvpe(argv[0], argv, environ)
 
 
+def replace(argv: list[str], environ: dict[str, str], fd_limits: tuple[int, int]) -> NoReturn:
+    """Become that program, with every signal blocked: they wait until it takes them. ``OSError``: we are still here."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    raised = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, fd_limits)
+        execute(argv, environ)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, raised)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def close_from(fd: int) -> None:
     """Close every descriptor from that number on: one system call, or a bounded loop where there is none."""
     os.closerange(fd, fd_limit())
@@ -235,8 +247,18 @@ def fd_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def reset_signals() -> None:
-    """Every disposition as the kernel made it, nothing blocked. What was pending takes effect now."""
+def hold_signals(*numbers: int) -> None:
+    """Keep them pending, also over an exec, until ``release_signals``: what comes during a beginning is not lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def release_signals() -> None:
+    """Nothing is blocked: what was held takes effect now."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def reset_signals(*held: int) -> None:
+    """Every disposition as the kernel made it, nothing blocked but ``held``. What was pending takes effect now."""
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             with contextlib.suppress(OSError, ValueError):
@@ -245,7 +267,7 @@ def reset_signals() -> None:
     system_call = _RT_SIGACTION.get(os.uname().machine)
     for hidden in _SIGNALS_OF_LIBC if system_call is not None else ():
         _libc().syscall(system_call, hidden, _DEFAULT_ACTION, None, _SIGNAL_SET_SIZE)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 class User(NamedTuple):

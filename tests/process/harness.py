@@ -274,7 +274,7 @@ class Keeper:
 
     def forget_all(self) -> None:
         """Say that everything so far is stored."""
-        seqs = [event.seq for event in self.events if not isinstance(event, wire.Listed | wire.Described)]
+        seqs = [event.seq for event in self.events if isinstance(event, wire.Event)]
         if seqs:
             self.send(wire.Forget(max(seqs)))
 

@@ -50,8 +50,16 @@ E = TypeVar("E")
 class Daemon:
     """``with Daemon(...) as daemon``: ready, and at the end drained, with nothing left."""
 
-    def __init__(self, tracking: str = "auto", *, environ: dict[str, str] | None = None, **tables: Json) -> None:
-        """``tables``: of the configuration file, beside what every test needs."""
+    def __init__(
+        self,
+        tracking: str = "auto",
+        *,
+        environ: dict[str, str] | None = None,
+        command: list[str] = SUPERVISOR,
+        **tables: Json,
+    ) -> None:
+        """``tables``: of the configuration file, beside what every test needs; ``command``: ``supervisor``."""
+        self._command = command
         self.prefix: list[str] = []
         """What comes before the command line that starts it."""
         self.directory = tempfile.mkdtemp(prefix="supervisor-system-")
@@ -109,9 +117,11 @@ class Daemon:
             address = "@" + notified.getsockname()[1:].decode()
             self.spawn({"NOTIFY_SOCKET": address}, **popen)
             either: list[Any] = [notified, self.keeper]
-            select.select(either, [], [], PATIENCE)
-            assert select.select([notified], [], [], 0)[0], f"it never became ready:\n{self.log_text()}"
-            assert notified.recv(4096) == b"READY=1"
+            said = b""
+            while said != b"READY=1":  # before, it may speak of the descriptors that the one before it had given
+                select.select(either, [], [], PATIENCE)
+                assert select.select([notified], [], [], 0)[0], f"it never became ready:\n{self.log_text()}"
+                said = notified.recv(4096)
         return self
 
     def spawn(self, environ: dict[str, str] | None = None, **popen: Any) -> subprocess.Popen[bytes]:
@@ -120,7 +130,7 @@ class Daemon:
         argv = [
             *popen.pop("prefix", []),
             *self.prefix,
-            *SUPERVISOR,
+            *self._command,
             "agent",
             "--config",
             self.config,
@@ -267,6 +277,18 @@ class Daemon:
         )
         assert done.returncode == status, f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.log_text()}"
         return done
+
+    def cli_under_way(self, *args: str) -> subprocess.Popen[str]:
+        """One command line, not waited for."""
+        return subprocess.Popen(
+            [*SUPERVISOR, *args],
+            env={**os.environ, "SUPERVISOR_SOCKET": self.socket},
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def define(self, *containers: Json, **members: Any) -> str:
         """Register a task definition; its ``family:revision``."""

@@ -207,6 +207,30 @@ def test_systemd_keeps_the_exit_code_of_who_ends_while_no_keeper_lives(service: 
     assert stored_fds(service) == 0
 
 
+# an upgrade
+
+
+def test_a_reload_is_an_upgrade_that_no_task_notices(service: Machine) -> None:
+    service.systemctl("start", UNIT)
+    keeper = service.show("MainPID")
+    task, pid = begin(service, ENDS)
+    package = next(service.path("/opt/graceful-supervisor/lib").glob("python3*/site-packages/supervisor"))
+    init = package / "__init__.py"
+    before = init.read_text()
+    init.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.9"', before))
+    try:
+        service.systemctl("reload", UNIT)
+    finally:
+        init.write_text(before)
+    assert (service.show("ActiveState"), service.show("MainPID"), service.show("NRestarts")) == ("active", keeper, "0")
+    assert service.client.look("health", "/v1/health")["version"] == "99.9"
+    assert stored_fds(service) == 1
+    assert service.path(f"/proc/{pid}").exists()
+    service.client.call("StopTask", {"task": task})
+    assert exit_code(service, task) == 7
+    assert stored_fds(service) == 0, "what the version before had given is taken back by this one"
+
+
 # signs of life
 
 

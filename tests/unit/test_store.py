@@ -213,6 +213,19 @@ def test_a_newer_schema_is_refused(store: Store, path: str) -> None:
         Store(path)
 
 
+def test_a_file_in_use_is_examined_and_not_changed(store: Store, path: str) -> None:
+    store_module.examine(path)
+    store._writer.execute("PRAGMA user_version = 2")
+    store_module.examine(path)
+    assert store._writer.execute("PRAGMA user_version") == [(2,)], "it is for the one who takes over to migrate"
+    store._writer.execute("PRAGMA user_version = 9")
+    with pytest.raises(StoreError, match="its schema is version 9, and this release knows up to 3; start the release"):
+        store_module.examine(path)
+    with pytest.raises(StoreError, match=r"nothing\.db: unable to open database file"):
+        store_module.examine(f"{path}.nothing.db")
+    assert not Path(f"{path}.nothing.db").exists()
+
+
 def test_migrations_run_once_and_all_or_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
     version = len(store_module.MIGRATIONS) + 1

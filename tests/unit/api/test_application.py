@@ -13,6 +13,7 @@ from starlette.routing import Route
 from supervisor.agent.caller import Signer
 from supervisor.agent.inside import Inside
 from supervisor.agent.service import Service
+from supervisor.agent.upgrade import Upgrade
 from supervisor.api import sigv4
 from supervisor.api.actions import ACTIONS, Access
 from supervisor.api.guards import Known
@@ -20,11 +21,14 @@ from supervisor.api.inside import application as inside_application
 from supervisor.api.server import TARGET_PREFIX, application
 from supervisor.errors import InvalidSignatureError
 
-APPLICATION = application(cast("Service", None), "123456789012")
+UPGRADE = Mock(spec=Upgrade)
+APPLICATION = application(cast("Service", None), "123456789012", UPGRADE)
 ROUTES = [route for route in APPLICATION.routes if isinstance(route, Route)]
 
 
-def ask(path: str, access: Access | None, operation: str = "", body: bytes = b"{}") -> tuple[int, dict[str, Any]]:
+def ask(
+    path: str, access: Access | None, operation: str = "", body: bytes = b"{}", *, method: str = ""
+) -> tuple[int, dict[str, Any]]:
     """Status and body of the reply to somebody with that access; the service behind it does not exist."""
     asked: list[sigv4.Request] = []
 
@@ -45,7 +49,7 @@ def ask(path: str, access: Access | None, operation: str = "", body: bytes = b"{
 
         scope = {
             "type": "http",
-            "method": "POST" if operation else "GET",
+            "method": method or ("POST" if operation else "GET"),
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
@@ -62,12 +66,12 @@ def ask(path: str, access: Access | None, operation: str = "", body: bytes = b"{
     return start["status"], json.loads(reply["body"])
 
 
-def test_there_is_one_way_to_change_and_several_to_look() -> None:
-    assert [route.path for route in ROUTES if route.methods != {"GET", "HEAD"}] == ["/"]
+def test_there_are_two_ways_to_change_and_several_to_look() -> None:
+    assert [route.path for route in ROUTES if route.methods != {"GET", "HEAD"}] == ["/", "/v1/upgrade"]
     assert len(ROUTES) == len(APPLICATION.routes)
 
 
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if route.path != "/"])
+@pytest.mark.parametrize("path", [route.path for route in ROUTES if "GET" in (route.methods or ())])
 def test_who_looks_must_be_allowed_to_read(path: str) -> None:
     status, error = ask(path, None)
     assert (status, error["__type"]) == (400, "AccessDeniedException")
@@ -86,7 +90,19 @@ def test_each_operation_needs_its_access(operation: str) -> None:
 
 
 def test_a_reader_may_ask_for_health() -> None:
-    assert ask("/v1/health", Access.READ)[1]["status"] == "ok"
+    UPGRADE.facts.return_value = {"version": "1.2.3"}
+    assert ask("/v1/health", Access.READ)[1] == {"status": "ok", "version": "1.2.3"}
+
+
+def test_who_upgrades_must_be_allowed_to_write() -> None:
+    for access in (None, Access.READ):
+        status, error = ask("/v1/upgrade", access, method="POST")
+        assert (status, error["__type"]) == (400, "AccessDeniedException")
+        assert "is not authorized to perform: supervisor:Upgrade because" in error["message"]
+    assert ask("/v1/upgrade", Access.WRITE, body=b"forged", method="POST")[1]["__type"] == "InvalidSignatureException"
+    UPGRADE.ask.assert_not_called()
+    UPGRADE.ask.return_value = {"to": "1.2.3"}
+    assert ask("/v1/upgrade", Access.WRITE, method="POST") == (200, {"to": "1.2.3"})
 
 
 def test_nobody_is_sent_elsewhere_for_a_slash_too_many() -> None:

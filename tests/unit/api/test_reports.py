@@ -16,6 +16,7 @@ from supervisor.agent.caller import Signer
 from supervisor.agent.engine import Engine
 from supervisor.agent.placement import Host
 from supervisor.agent.service import Service
+from supervisor.agent.upgrade import Upgrade
 from supervisor.api import sigv4
 from supervisor.api.actions import Access
 from supervisor.api.guards import Known
@@ -80,7 +81,7 @@ class Agent:
         self.records = Records()
         engine, store = cast("Engine", self.records), cast("Store", self.records)
         service = Service(engine, store, FakeClock(), settings, cast("Host", None))
-        self._application = application(service, "000000000000")
+        self._application = application(service, "000000000000", cast("Upgrade", None))
 
     def get(self, path: str, query: dict[str, str], access: Access | None = Access.READ) -> tuple[int, dict[str, Any]]:
         """Status and body of the reply."""

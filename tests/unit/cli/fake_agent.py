@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        target = self.headers["X-Amz-Target"]
+        target = self.headers["X-Amz-Target"] or ""
         assert self.headers["Content-Type"] == "application/x-amz-json-1.1"
         own = {name: value for name, value in self.headers.items() if name.startswith("x-supervisor-")}
         self.server.requests.append(Request("POST", self.path, target, body, own))

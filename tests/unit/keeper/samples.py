@@ -55,3 +55,9 @@ class FakeHost:
 
     def answer_pong(self, number: int) -> None: ...
     def answer_end(self, status: int) -> None: ...
+
+    def answer_prove(self) -> None:
+        """Not asked for."""
+
+    def answer_reexec(self) -> None:
+        """Not asked for."""
