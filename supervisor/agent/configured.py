@@ -213,6 +213,7 @@ class Configured:
         short = self._short[started_by] = self._short.get(started_by, 0) + 1
         pause = restarts.backoff_pause(_BACKOFF, short, self._present.get(started_by, ""))
         self._due.set(started_by, self._clock.monotonic() + pause)
+        _log.info("task_will_follow", started_by=started_by, seconds=round(pause, 3))
         self._woken.set()
 
     def _end_without(self, started_by: str, why: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from .group import Command
@@ -56,6 +58,8 @@ def run(
     config: str | None, state_dir: str | None, socket: str | None, listen: str | None, tasks: tuple[str, ...]
 ) -> None:
     """Hand over to the daemon, which does not return; ``ConfigError`` if it is told something wrong."""
+    # Until the keeper has its handlers: who is PID 1 of a container would never hear of them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     from supervisor.daemon import start
 
     start(config, state_dir, socket, listen, tasks)

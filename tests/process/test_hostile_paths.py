@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_what_is_planted_for_a_log_is_not_written_to(hostile: Keeper, place: Pla
     beside = hostile.start("/bin/sleep", "1000", user="nobody", timeout=0.0)
     hostile.wait(wire.Spawned, beside)
     task = hostile.spec("/bin/true").task if driver == "file" else _task_of(hostile, place)
-    members = {"task": task, "log_driver": driver}
+    members: dict[str, Any] = {"task": task, "log_driver": driver}
     if driver == "check":
         members |= {"beside": beside, "lifetime": 5.0}
     for name, plant in PLANTED.items():
@@ -259,6 +260,11 @@ def _fifo(place: Place) -> str:
     return "fifo"
 
 
+def _fifo_of_all(place: Place) -> str:
+    os.mkfifo(place.root / "fifo", 0o666)
+    return str(place.root / "fifo")
+
+
 NO_SECRETS: dict[str, tuple[Callable[[Place], object], int]] = {
     "above": (lambda _: "../../../../../../etc/shadow", errno.EINVAL),
     "through": (lambda place: (_secret(place, "db/a"), "db/../../../../../etc/shadow")[1], errno.EINVAL),
@@ -271,7 +277,7 @@ NO_SECRETS: dict[str, tuple[Callable[[Place], object], int]] = {
     "a directory that others write to": (_too_open, errno.EPERM),
     "a directory": (lambda place: (_secret(place, "db/a"), "db")[1], errno.EINVAL),
     "a FIFO": (_fifo, errno.EINVAL),
-    "a FIFO of the user": (lambda place: (os.mkfifo(place.root / "f", 0o666), str(place.root / "f"))[1], errno.ENODATA),
+    "a FIFO of the user": (_fifo_of_all, errno.ENODATA),
     "a device": (lambda _: "/dev/zero", errno.ENODATA),
     "what the kernel tells of the keeper": (lambda _: "/proc/self/maps", errno.ENODATA),
     "the environment of the keeper": (lambda _: "/proc/self/environ", errno.EACCES),

@@ -128,8 +128,8 @@ class Daemon:
         """Start it, and wait for nothing."""
         environ = {**os.environ, **self._environ, **(environ or {})}
         argv = [
-            *popen.pop("prefix", []),
             *self.prefix,
+            *popen.pop("prefix", []),
             *self._command,
             "agent",
             "--config",

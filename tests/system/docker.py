@@ -81,7 +81,14 @@ class Engine:
         here = self.directory
         argv = ["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
         argv += ["--host", self._environ["DOCKER_HOST"], "--data-root", f"{here}/data", "--exec-root", f"{here}/exec"]
-        argv += ["--pidfile", f"{here}/dockerd.pid", "--config-file", f"{here}/none.json"]
+        argv += [
+            "--cgroup-parent",
+            f"/{os.path.basename(here)}",
+            "--pidfile",
+            f"{here}/dockerd.pid",
+            "--config-file",
+            f"{here}/none.json",
+        ]
         Path(f"{here}/none.json").write_text("{}")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified, open(self._log, "ab") as log:
             notified.bind("")
@@ -103,7 +110,11 @@ class Engine:
             os.waitpid(pid, 0)
         for mount in self._mounts():
             subprocess.run(["umount", "--lazy", mount], check=False)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        name = os.path.basename(self.directory)
+        for group in [*Path("/sys/fs/cgroup").glob(name), *Path("/sys/fs/cgroup").glob(f"*/{name}")]:
+            with contextlib.suppress(OSError):  # one in which somebody else has made one of theirs
+                group.rmdir()
+        shutil.rmtree(self.directory)
 
     def _mounts(self) -> list[str]:
         lines = Path("/proc/self/mounts").read_text().splitlines()
@@ -112,7 +123,7 @@ class Engine:
     def docker(self, *args: str, status: int | None = 0, feed: bytes = b"") -> str:
         """One command line, which must exit with that status (None: any); its standard output."""
         done = subprocess.run(
-            ["docker", *args], env=self._environ, input=feed, capture_output=True, timeout=12 * PATIENCE, check=False
+            ["docker", *args], env=self._environ, input=feed, capture_output=True, timeout=30 * PATIENCE, check=False
         )
         assert status in (None, done.returncode), (
             f"{args}: {done.returncode}\n{done.stderr.decode()}{done.stdout.decode()}"
@@ -190,10 +201,10 @@ class Container:
         text = self.run("supervisor", *argv, "--output", "json", status=status, user=user)
         return json.loads(text) if text else None
 
-    def stop(self, timeout: int) -> tuple[int, float]:
-        """``docker stop``: the exit status, and the seconds that it took."""
+    def stop(self, timeout: int | None = None) -> tuple[int, float]:
+        """``docker stop``: the exit status, and the seconds that it took. Without a timeout it has the container's."""
         began = time.monotonic()
-        self._engine.docker("stop", "--time", str(timeout), self.id)
+        self._engine.docker("stop", *(() if timeout is None else ("--time", str(timeout))), self.id)
         return int(self.inspect("{{.State.ExitCode}}")), time.monotonic() - began
 
     def wait(self) -> int:

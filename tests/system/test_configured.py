@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from supervisor.posix import cgroup
+from supervisor.recovery import RESTARTED
+from supervisor.store import Store
 from tests.machine import FAILED
+from tests.process import observed
 from tests.system.daemon import AMPLE, Daemon, Json
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+def memory() -> Iterator[str]:
+    """Where the keeper notes what it holds; gone with the host."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="supervisor-test-") as directory:
+        yield directory
+
+
+@pytest.fixture
+def daemon(request: pytest.FixtureRequest, memory: str) -> Iterator[Daemon]:
     """One that the test starts, when its files are there."""
-    daemon = Daemon()
+    daemon = Daemon(environ={"RUNTIME_DIRECTORY": memory})
     yield daemon
     daemon.close(failed=request.node.stash.get(FAILED, True))
 
@@ -135,7 +149,7 @@ def test_what_stops_unasked_is_started_again_but_not_what_a_user_has_stopped(dae
     daemon.wait(second["taskArn"])
     replace_agent(daemon)
     assert [task["lastStatus"] for task in records(daemon, "tasks_dir/web")] == ["STOPPED"] * 2
-    assert not daemon.logged("task_not_started")
+    assert len(daemon.logged("task_will_follow")) == 1, "on the first"
     daemon.end()
     daemon.start()
     daemon.hear("main")
@@ -180,6 +194,87 @@ def test_the_status_outlives_the_agent_that_saw_it(daemon: Daemon) -> None:
     daemon.kill_agent()
     daemon.has_ended(9)
     assert len(daemon.logged("essential_task_over", status=9)) == 2, "by each of the agents"
+
+
+def test_a_new_life_takes_up_what_lives_and_starts_what_does_not(daemon: Daemon) -> None:
+    keep(daemon, "gone.json")
+    essential(daemon, "graceful.py", "5")
+    daemon.start()
+    begun(daemon)
+    mains = {process.pid: process for process in daemon.hear("main", 2)}
+    (app,), (gone,) = records(daemon, "task/app-0"), records(daemon, "tasks_dir/gone")
+    (started,) = daemon.logged("container_started", task=gone["taskArn"].rpartition("/")[2])
+    daemon.lose_keeper()
+    mains[started["pid"]].signal(signal.SIGKILL)
+    mains[started["pid"]].death()
+    daemon.start()
+    daemon.hear("main")
+    assert [task["taskArn"] for task in records(daemon, "task/app-0")] == [app["taskArn"]]
+    new, old = records(daemon, "tasks_dir/gone")
+    assert (new["lastStatus"], old["lastStatus"], old["taskArn"]) == ("RUNNING", "STOPPED", gone["taskArn"])
+    daemon.terminate()
+    daemon.has_ended(5)
+
+
+def test_an_essential_task_that_ended_while_nobody_lived_is_started_again(daemon: Daemon) -> None:
+    essential(daemon, "graceful.py", "5")
+    daemon.start()
+    (main,) = daemon.hear("main")
+    begun(daemon)
+    daemon.lose_keeper()
+    main.signal(signal.SIGKILL)
+    main.death()
+    daemon.start()
+    daemon.hear("main")
+    assert [task["lastStatus"] for task in records(daemon, "task/app-0")] == ["RUNNING", "STOPPED"]
+    daemon.terminate()
+    daemon.has_ended(5)
+
+
+def test_one_that_was_being_stopped_comes_to_its_end_and_another_follows(daemon: Daemon) -> None:
+    essential(daemon, "ignores.py")
+    daemon.start()
+    daemon.hear("main")
+    begun(daemon)
+    (app,) = records(daemon, "task/app-0")
+    daemon.stop(app["taskArn"])
+    daemon.until(lambda: daemon.logged("container_signalled") or None, "the stop")
+    daemon.lose_keeper()
+    daemon.start()
+    begun(daemon)
+    daemon.cli("stop-task", "--task", app["taskArn"], "--timeout", "0")
+    daemon.hear("main")
+    new, old = records(daemon, "task/app-0")
+    assert (new["desiredStatus"], old["taskArn"]) == ("RUNNING", app["taskArn"])
+    daemon.cli("stop-task", "--task", new["taskArn"], "--timeout", "0")
+    daemon.has_ended(137)
+
+
+def test_after_a_restart_of_the_host_what_is_asked_for_is_started(daemon: Daemon, memory: str) -> None:
+    """The host goes down: all processes at once, and what was noted in memory; its next boot has another id."""
+    keep(daemon, "web.json")
+    daemon.start()
+    (main,) = daemon.hear("main")
+    (before,) = records(daemon, "tasks_dir/web")
+    daemon.lose_keeper()
+    main.signal(signal.SIGKILL)
+    main.death()
+    for ledger in Path(memory).iterdir():
+        ledger.unlink()
+    if os.path.exists(daemon.group):
+        observed.until(lambda: not cgroup.pids(daemon.group), "empty cgroups")
+        cgroup.remove(daemon.group)
+    store = Store(f"{daemon.state_dir}/supervisor.db")
+    host = store.instance()
+    assert host is not None
+    store.save(resources=[msgspec.structs.replace(host, boot_id="of the boot before")])
+    store.close()
+    daemon.start()
+    daemon.hear("main")
+    new, old = records(daemon, "tasks_dir/web")
+    assert (old["taskArn"], old["lastStatus"], old["stoppedReason"]) == (before["taskArn"], "STOPPED", RESTARTED)
+    assert "exitCode" not in old["containers"][0]
+    assert new["desiredStatus"] == "RUNNING"
 
 
 def test_an_essential_task_that_never_starts_ends_it_with_1(daemon: Daemon) -> None:

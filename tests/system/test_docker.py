@@ -103,9 +103,10 @@ def test_a_stop_gives_the_tasks_their_windows_and_the_status_is_the_essential_ta
     start: StartContainer, tmp_path: Path
 ) -> None:
     options = (*as_main(tmp_path), *beside(tmp_path, "stubborn", STUBBORN))
-    container = start(*options, "--env", "SUPERVISOR_SHUTDOWN_TIMEOUT=2", command=APP)
+    windows = ("--env", "SUPERVISOR_SHUTDOWN_TIMEOUT=2", "--stop-timeout", str(WINDOW))
+    container = start(*options, *windows, command=APP)
     container.hear("ready", 2)
-    status, took = container.stop(WINDOW)
+    status, took = container.stop()
     said = container.logs()
     assert (status, "finished" in said.splitlines()) == (3, True)
     assert 1.5 < took < WINDOW, "the stubborn one has what the supervisor has, not what docker has"

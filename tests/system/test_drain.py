@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -108,6 +109,16 @@ def test_an_agent_that_dies_in_the_drain_does_not_stop_it(daemon: Daemon) -> Non
     assert [one["containers"][0]["exitCode"] for one in records] == [137, 7]
     assert {one["stopCode"] for one in records} == {"TerminationNotice"}
     assert WINDOW - MS <= records[0]["stoppedAt"] - records[0]["stoppingAt"] < WINDOW + SOON
+
+
+def test_it_may_be_told_to_end_before_it_has_begun(daemon: Daemon) -> None:
+    def tell_myself() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    daemon.end()
+    daemon.spawn(preexec_fn=tell_myself)
+    daemon.has_ended()
 
 
 def test_a_daemon_with_nothing_to_stop_ends_at_once(daemon: Daemon) -> None:

@@ -80,6 +80,13 @@ def test_the_last_signal_of_a_sequence_has_what_is_left_of_the_agents_window() -
     assert (spec.stop_signals, spec.stop_timeout) == ([(signal.SIGTERM, 0.0), (signal.SIGINT, 0.5)], 30.0)
 
 
+def test_where_secrets_are_is_asked_for_and_no_value() -> None:
+    secrets = [{"name": "A", "valueFrom": "file:db/a"}, {"name": "B", "valueFrom": "file:/run/b"}]
+    spec = stop_of(register(container(secrets=secrets, dockerSecurityOptions=["no-new-privileges"])))
+    assert (spec.secrets, spec.no_new_privileges) == ({"A": "db/a", "B": "/run/b"}, True)
+    assert not {"A", "B"} & set(spec.environ)
+
+
 def stop_of(definition: TaskDefinition) -> wire.Spawn:
     """The request for the first container's run, as it arrives at the keeper."""
     decoder = wire.Decoder.at_keeper()
