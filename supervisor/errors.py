@@ -22,6 +22,7 @@
       |     - UnrecognizedClientError          UnrecognizedClientException
       |     - InvalidSignatureError            InvalidSignatureException
       + StoreError                   the record could not be written or read
+      |   - StoreDamaged             nor can it be trusted any more: it is kept aside, and a new one begun
       + ConfigError                  configuration or command line; never reaches the wire
       + WireError                    a frame between keeper and agent that is not as agreed
       + IllegalTransition            an event that the lifecycle table has no answer for: a bug of ours
@@ -175,6 +176,10 @@ class InvalidSignatureError(AuthenticationError):
 
 class StoreError(SupervisorError):
     """The database could not be read or written; nothing was acknowledged."""
+
+
+class StoreDamaged(StoreError):
+    """The database is not what SQLite had written; no write will succeed, nor may one be tried."""
 
 
 class ConfigError(SupervisorError):

@@ -382,6 +382,10 @@ class Container(Record, frozen=True, kw_only=True):
     exited_at: float | None = None
     killed_at: float | None = None
     """When SIGKILL was first sent; None for a graceful exit."""
+    signal_clock: float | None = None
+    """Monotonic instant of ``signalled_at``."""
+    kill_clock: float | None = None
+    """Monotonic instant of ``killed_at``: what lies between the two must not change with the wall clock."""
     stopped_at: float | None = None
 
 

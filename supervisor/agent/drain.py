@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from supervisor.agent.draft import Draft
 from supervisor.agent.engine import Engine
 from supervisor.clock import Clock
+from supervisor.errors import StoreError
 from supervisor.lifecycle import StopRequested
 from supervisor.log import get_logger
 from supervisor.model import StopCode
@@ -21,14 +24,16 @@ async def drain(engine: Engine, clock: Clock, budget: float | None = None) -> No
     """
     engine.draining = True
     ids: set[str] = set()
+    now = clock.wall()
 
     def stop_all(draft: Draft) -> None:
         ids.update(draft.live())
-        event, now = StopRequested(StopCode.TERMINATION_NOTICE, REASON, budget=budget), clock.wall()
+        event = StopRequested(StopCode.TERMINATION_NOTICE, REASON, budget=budget)
         for task in draft.live().values():  # also those that are stopping: they have to share the budget, too
             draft.follow(task, event, now)
 
-    await engine.submit(stop_all)
+    with contextlib.suppress(StoreError):  # they are being stopped all the same, and recorded when that can be done
+        await engine.submit(stop_all, urgent=True)
     _log.info("tasks_stopping", tasks=len(ids))
     await engine.emptied.wait()
     killed = [

@@ -4,6 +4,10 @@ Changes that arrive while a commit is under way share the next one. Nothing is v
 the commit that stored it: readers see the last committed records, effects go to the keeper after it, and so does the
 ``Forget`` of the events that it stored. A crash between any two of these loses nothing: the keeper repeats what was
 not forgotten, and ``recovery`` asks again for what was stored and not done.
+
+One exception: while nothing can be stored (``outage``) stops are carried out all the same. On a host whose disk is full
+somebody must be able to stop what fills it. Such a stop is not acknowledged: its caller hears that it is under way and
+not recorded, and it is stored when there is room again.
 """
 
 from __future__ import annotations
@@ -14,14 +18,16 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from supervisor import lifecycle, recovery, wire
-from supervisor.agent.draft import Draft
+from supervisor.agent import outage
+from supervisor.agent.draft import Draft, Tasks
 from supervisor.agent.events import entries, moment, narrate, narrate_hook, translate
-from supervisor.agent.inbox import Change, Happening
+from supervisor.agent.inbox import Change, Happening, Item, Passed
+from supervisor.agent.outage import Outage
 from supervisor.agent.spawning import spawn_request
 from supervisor.agent.timetable import Timetable
 from supervisor.clock import Clock
@@ -31,9 +37,6 @@ from supervisor.model import LastStatus, Task
 from supervisor.store import Store
 
 T = TypeVar("T")
-
-_STORE_RETRY = 1.0
-"""Seconds until events that could not be stored are tried again."""
 
 _log = get_logger("agent")
 
@@ -55,7 +58,8 @@ class Engine:
         self._environ = environ or (lambda *_: {})
         self._live: dict[str, Task] = {}
         self._by_run: dict[str, str] = {}
-        self._inbox: deque[Change | Happening | wire.Event] = deque()
+        self._inbox: deque[Item] = deque()
+        self._outage = Outage(clock, send)
         self._arrived = asyncio.Event()
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._followers: set[asyncio.Event] = set()
@@ -73,10 +77,14 @@ class Engine:
 
     # what others ask
 
-    async def submit(self, change: Callable[[Draft], T]) -> T:
-        """Have a change made. What it returns comes back after the commit; what it raises, at once."""
+    async def submit(self, change: Callable[[Draft], T], *, urgent: bool = False) -> T:
+        """Have a change made. What it returns comes back after the commit; what it raises, at once.
+
+        ``urgent``: where it cannot be stored its stops are carried out all the same. ``StoreError`` says so then; the
+        change is made again and again until it is stored.
+        """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(Change(change, answer))
+        self._put(Change(change, answer, urgent=urgent))
         return await answer
 
     def happen(self, event: lifecycle.OfRun) -> None:
@@ -131,19 +139,25 @@ class Engine:
 
     async def recover(self, held: Collection[str], boot_id: str = "") -> None:
         """Take up what the store says was under way. ``held``: the runs that the keeper has."""
-        clock = self._clock.monotonic()
-        draft = Draft(self, clock)
+        unfinished = self._store.load_unfinished()
         instance = self._store.instance()
         restarted = instance is not None and instance.boot_id not in ("", boot_id)
-        if instance is not None and instance.boot_id != boot_id:
-            draft.resources.append(msgspec.structs.replace(instance, boot_id=boot_id))
-        for task in self._store.load_unfinished():
+        for task in unfinished:
             self._hold(task)
             self._tell_observers(task)
-            recovered = recovery.recover(task, frozenset(held), self._clock.wall(), clock, restarted=restarted)
-            draft.put(*recovered)
-        _log.info("tasks_recovered", tasks=len(draft.tasks), runs_held=len(held), host_restarted=restarted)
-        await self._commit(draft)
+
+        def take_up(draft: Draft) -> None:
+            if instance is not None and instance.boot_id != boot_id:
+                draft.resources.append(msgspec.structs.replace(instance, boot_id=boot_id))
+            now = self._clock.wall()
+            for task in unfinished:
+                draft.put(*recovery.recover(task, frozenset(held), now, draft.clock, restarted=restarted))
+
+        _log.info("tasks_recovered", tasks=len(unfinished), runs_held=len(held), host_restarted=restarted)
+        change = Change(take_up, asyncio.get_running_loop().create_future(), urgent=True)
+        with contextlib.suppress(StoreError):  # what it could not store it has kept, to be stored before all else
+            await self._make_or_keep([change])
+            await change.answer
 
     async def run(self) -> None:
         """Make changes until told to end, or cancelled."""
@@ -152,18 +166,25 @@ class Engine:
             while self._gather():
                 batch = list(self._inbox)
                 self._inbox.clear()
-                try:
-                    await self._make(batch)
-                except StoreError as exc:
-                    self._refuse(batch, exc)
-                    await asyncio.sleep(_STORE_RETRY)
+                if not await self._make_or_keep(batch):
+                    await asyncio.sleep(outage.SPACING)
+                    break
 
     def end(self) -> None:
         """``run`` returns between two commits, with nothing half done."""
         self._ending = True
         self._arrived.set()
 
-    def _put(self, item: Change | Happening | wire.Event) -> None:
+    async def _make_or_keep(self, batch: list[Item]) -> bool:
+        """Make the changes; False where they could not be stored, and those that are not refused wait in the inbox."""
+        try:
+            await self._make(batch)
+        except StoreError as exc:
+            self._refuse(batch, exc)
+            return False
+        return True
+
+    def _put(self, item: Item) -> None:
         self._inbox.append(item)
         self._arrived.set()
 
@@ -181,14 +202,23 @@ class Engine:
 
     def _time_left(self) -> float | None:
         """Seconds until something is due, None if nothing is."""
-        due_at = self._timetable.next_at()
-        return None if due_at is None else max(due_at - self._clock.monotonic(), 0.0)
+        retry_at = self._outage.retry_at if self._inbox else None
+        instants = [at for at in (self._timetable.next_at(), retry_at) if at is not None]
+        return max(min(instants) - self._clock.monotonic(), 0.0) if instants else None
 
-    async def _make(self, batch: list[Change | Happening | wire.Event]) -> None:
-        draft = Draft(self, self._clock.monotonic())
+    async def _make(self, batch: list[Item]) -> None:
+        draft, made = self._draft(batch, self)
+        await self._commit(draft, made)
+        if forget := max((item.seq for item in batch if not isinstance(item, Change | Happening)), default=0):
+            self._send(wire.Forget(forget))
+        for change in made:
+            change.succeed()
+
+    def _draft(self, batch: list[Item], base: Tasks) -> tuple[Draft, list[Change]]:
+        """The changes made, not stored, and those that were requests. What must wait for them goes back."""
+        draft = Draft(base, self._clock.monotonic())
         made: list[Change] = []
-        forget = 0
-        for number, item in enumerate(batch, 1):
+        for number, item in enumerate(batch):
             part = Draft(draft, draft.clock)
             try:
                 if isinstance(item, Change):
@@ -196,9 +226,8 @@ class Engine:
                     made.append(item)
                 elif isinstance(item, Happening):
                     self._let_happen(part, item)
-                else:
-                    forget = item.seq
-                    self._follow(part, item, draft)
+                elif not isinstance(item, Passed) and not self._follow(part, item, draft):
+                    batch[number] = Passed(item.seq)
             except StoreError:
                 raise
             except SupervisorError as exc:
@@ -209,60 +238,86 @@ class Engine:
             else:
                 draft.absorb(part)
             if draft.resources:  # the changes that follow read them from the store
-                self._inbox.extendleft(reversed(batch[number:]))
-                del batch[number:]
+                self._inbox.extendleft(reversed(batch[number + 1 :]))
+                del batch[number + 1 :]
                 break
-        await self._commit(draft)
-        if forget:
-            self._send(wire.Forget(forget))
-        for change in made:
-            if not change.answer.done():  # its caller may have gone away; the change is made all the same
-                change.answer.set_result(change.result)
+        return draft, made
 
-    def _follow(self, part: Draft, event: wire.Event, draft: Draft) -> None:
+    def _follow(self, part: Draft, event: wire.Event, draft: Draft) -> bool:
+        """False where it concerns no task."""
         if isinstance(event, wire.Draining) or self.take_aside(event):
-            return
+            return False
         task_id = self._by_run.get(event.run)
         task = draft.task(task_id) if task_id is not None else None
         container = task.container_of_run(event.run) if task is not None else None
         if task is None or container is None:
             _log.info("event_of_unknown_run", run=event.run, kind=type(event).__name__)  # stored before a crash
-            return
+            return False
         if (kept := moment(task, container, event)) is not None:
             part.kept.append(kept)
         if isinstance(event, wire.HookEnded):
             part.lines.append(narrate_hook(task, container, event))
         if (translated := translate(event, container)) is not None:
             part.follow(task, translated, self._clock.wall())
+        return True
 
     def _let_happen(self, part: Draft, item: Happening) -> None:
         task = part.task(item.task_id)
         if task is not None:
             part.follow(task, item.event, self._clock.wall())
 
-    def _report(self, item: Change | Happening | wire.Event, error: Exception) -> None:
+    def _report(self, item: Item, error: Exception) -> None:
         if isinstance(item, Change):
             item.fail(error)
         elif isinstance(error, IllegalTransition):
             _log.error("event_refused", refused=repr(item), error=str(error))
 
-    def _refuse(self, batch: list[Change | Happening | wire.Event], error: StoreError) -> None:
-        """Nothing was stored: requests hear of it, events stay, for the next commit."""
-        _log.error("store_failed", error=str(error))
+    def _refuse(self, batch: list[Item], error: StoreError, base: Tasks | None = None) -> None:
+        """It cannot be stored: requests hear of it, events wait for the next commit. Stops are carried out."""
+        self._outage.begin(error)
+        kept: list[Item] = [item for item in batch if not isinstance(item, Change) or item.urgent]  # what was due, too
         for item in batch:
             if isinstance(item, Change):
-                item.fail(error)
-        self._inbox.extendleft(item for item in reversed(batch) if not isinstance(item, Change))  # what was due, too
+                item.fail(outage.unrecorded(error) if item.urgent else error)
+        with contextlib.suppress(StoreError):
+            self._pass_on(self._draft(kept, base or self)[0])
+        self._inbox.extendleft(reversed(kept))
 
-    async def _commit(self, draft: Draft) -> None:
+    def _pass_on(self, draft: Draft) -> None:
+        """Have the keeper carry out what stops something, and nothing else, before it is stored."""
+        stops = [effect for _, effect in draft.effects if isinstance(effect, lifecycle.Stop)]
+        self._outage.stop(wire.Stop(stop.run_id, stop.timeout) for stop in stops)
+
+    async def _saved(self, saving: asyncio.Future[None], draft: Draft, made: list[Change]) -> None:
+        """Wait for the disk. One that hangs delays no stop: neither those of this commit, nor those that come now."""
+        if not (await asyncio.wait({saving}, timeout=outage.PATIENCE))[0]:
+            error = StoreError(f"cannot write {self._store.path}: its disk has not answered for {outage.PATIENCE:g} s")
+            self._pass_on(draft)
+            for change in made:
+                if change.urgent:
+                    change.fail(outage.unrecorded(error))
+            while not saving.done():
+                self._arrived.clear()
+                batch = list(self._inbox)
+                self._inbox.clear()
+                self._refuse(batch, error, draft)
+                arrived = asyncio.ensure_future(self._arrived.wait())
+                either: list[asyncio.Future[Any]] = [saving, arrived]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                arrived.cancel()
+        saving.result()
+
+    async def _commit(self, draft: Draft, made: list[Change]) -> None:
         # Whatever can fail comes before the save: an effect of what is stored must not be lost.
         requests = [self._request(task, effect) for task, effect in draft.effects]
         changed = {task_id: task for task_id, task in draft.tasks.items() if self.task(task_id) != task}
         if changed or draft.resources or draft.kept:
             told = entries(draft.versions, self._clock.wall())
-            await asyncio.get_running_loop().run_in_executor(
+            saving = asyncio.get_running_loop().run_in_executor(
                 self._writer, self._store.save, list(changed.values()), draft.resources, told, draft.kept
             )
+            await self._saved(saving, draft, made)
+            self._outage.end()
         for level, event, facts in draft.lines:
             getattr(_log, level)(event, **facts)
         for task in changed.values():

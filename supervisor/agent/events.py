@@ -90,7 +90,9 @@ def _spawn_reason(event: wire.SpawnFailed) -> str:
 
 
 def _left(event: wire.Signalled, container: Container) -> str | None:
-    if event.signum != signal.SIGKILL or container.killed_at is None or event.at - container.killed_at < _STUCK_AFTER:
+    if event.signum != signal.SIGKILL or container.kill_clock is None:
+        return None
+    if event.clock - container.kill_clock < _STUCK_AFTER:
         return None
     return f"SIGKILL has not ended {procinfo.describe(event.pids) or 'a process that cannot be seen'}"
 

@@ -21,6 +21,7 @@ from supervisor.store import Store
 
 METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 AGENT_VARIABLE = "ECS_AGENT_URI"
+OF_CONTAINER = frozenset({METADATA_VARIABLE, AGENT_VARIABLE})
 
 
 class UnknownAddressError(SupervisorError):

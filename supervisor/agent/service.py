@@ -129,15 +129,16 @@ class Service(DefinitionService, ClusterService, InstanceService, TagService, Re
         task_id = shapes.check_stop_task(request, names)
         timeout = shapes.check_stop_timeout(stop_timeout)
         reason = request.reason or lifecycle.STOPPED_BY_USER
+        now = self._clock.wall()
 
         def stop(draft: Draft) -> Task:
             task = draft.task(task_id)
             if task is None or task.cluster != names.cluster:
                 raise InvalidParameterError(shapes.TASK_NOT_FOUND)
             event = lifecycle.StopRequested(StopCode.USER_INITIATED, reason, timeout)
-            return draft.follow(task, event, self._clock.wall())
+            return draft.follow(task, event, now)
 
-        task = await self._engine.submit(stop)
+        task = await self._engine.submit(stop, urgent=True)
         asked = {} if timeout is None else {"timeout": timeout}
         _log.info("stop_requested", task=task_id, reason=reason, **asked, **caller.facts)
         return {"task": shapes.render_task(task)}

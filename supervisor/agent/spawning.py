@@ -7,6 +7,11 @@ from typing import Any
 from supervisor import shapes, wire
 from supervisor.model import Container, ContainerDefinition, Task, TaskDefinition
 
+OF_TASK = frozenset(
+    f"SUPERVISOR_{name}" for name in ("CLUSTER", "TASK_ARN", "TASK_DEFINITION", "CONTAINER_NAME", "STOP_TIMEOUT")
+)
+"""The variables that every container has from its task."""
+
 _MIB = 1024 * 1024
 _FILE_DRIVERS = ("file", "json-file")
 

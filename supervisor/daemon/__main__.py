@@ -22,19 +22,18 @@ from supervisor.agent.log_files import LogFiles
 from supervisor.agent.service import Service
 from supervisor.agent.task_files import Asked
 from supervisor.agent.upgrade import Upgrade, hand_over
-from supervisor.agent.world import establish
 from supervisor.api.inside import application as inside_application
 from supervisor.api.server import Server, application
 from supervisor.clock import SystemClock
 from supervisor.config import Settings
-from supervisor.daemon import doors, prove
+from supervisor.daemon import doors, prove, records
 from supervisor.daemon.start import AGENT_ARGV, AGENT_VARIABLE, ASKED_VARIABLE, LISTENERS_VARIABLE
 from supervisor.errors import SupervisorError
 from supervisor.lifecycle import HealthChanged
 from supervisor.model import HealthStatus
 from supervisor.posix import journal, process
 from supervisor.procinfo import LocalHost
-from supervisor.store import Store
+from supervisor.shapes import Names
 
 LINK_FD = 3
 LISTENERS_FD = 4
@@ -45,6 +44,7 @@ def main() -> int:
     """Returns 0 at the end of a drain; every other end of the agent has status 1."""
     if sys.argv[1:] == ["--prove"]:
         return prove.prove()
+    process.ignore_stray_signals()  # sent to everything of the service, say; to die of one would do no good
     given = {name: os.environ.pop(name) for name in (AGENT_VARIABLE, ASKED_VARIABLE, LISTENERS_VARIABLE)}
     settings = msgspec.json.decode(given[AGENT_VARIABLE], type=Settings)
     asked = msgspec.json.decode(given[ASKED_VARIABLE], type=Asked)
@@ -56,8 +56,7 @@ def main() -> int:
 async def _live(settings: Settings, asked: Asked, given: dict[str, str]) -> None:
     """The life of the agent, until a drain is over or an upgrade agreed. A failure ends the process here and now.
 
-    Unwound, the loop would answer each request under way with an error that is not ECS's; broken off, a caller asks
-    the next agent. ``given``: the environment that an agent is given, for the one that this process becomes.
+    ``given``: the environment that an agent is given, for the one that this process becomes.
     """
     refused = ""
     try:
@@ -68,8 +67,7 @@ async def _live(settings: Settings, asked: Asked, given: dict[str, str]) -> None
                 process.execute(AGENT_ARGV, os.environ | given)
             await link.close()
     except SupervisorError as exc:
-        log.get_logger("agent").error("agent_failed", error=str(exc))
-        os._exit(1)
+        records.end_agent(exc)
     except Exception:  # noqa: BLE001  a bug of ours: the keeper starts another agent
         log.get_logger("agent").exception("agent_failed")
         os._exit(1)
@@ -91,7 +89,6 @@ class Agent:
         self._listeners = listeners
         self._refused = refused
         self._clock = SystemClock()
-        self._store = Store(f"{settings.agent.state_dir}/supervisor.db")
 
     async def run(self) -> Link | None:
         """Until drained, or until an upgrade is agreed: then the link, for the agreement with the keeper.
@@ -99,18 +96,20 @@ class Agent:
         ``LinkLost`` when the keeper is gone, ``StoreError`` when the records cannot be read.
         """
         link = await Link.open(os.dup(LINK_FD))
-        establish(self._store, self._clock, self._settings.agent.cluster)
-        inside = self._inside()
-        engine = Engine(self._store, self._clock, link.send, inside.environ if inside is not None else None)
+        agent = self._settings.agent
         link.send(wire.List())
         listed = await self._listed(link)
+        names = Names(agent.region, agent.account, agent.cluster)
+        path = f"{agent.state_dir}/supervisor.db"
+        self._store = await records.open_records(path, link, self._clock, names, listed.runs)
+        inside = self._inside()
+        engine = Engine(self._store, self._clock, link.send, inside.environ if inside is not None else None)
         upgrade = Upgrade(engine, link.send, self._refused)
         health = self._health(engine, link)
         log_files = LogFiles(self._log_dir, self._store.definition)
         engine.observers.append(log_files.observe)
         await engine.recover(listed.runs, listed.boot_id)
         service = Service(engine, self._store, self._clock, self._settings, LocalHost())
-        agent = self._settings.agent
         configured = Configured(
             service, engine, store=self._store, clock=self._clock, table=agent, asked=self._asked, send=link.send
         )

@@ -19,6 +19,10 @@ from supervisor.clock import Clock
 from supervisor.config import ApiTable, Settings, TcpTable
 from supervisor.errors import ConfigError
 from supervisor.log import get_logger
+from supervisor.posix import process
+
+_OTHER_DESCRIPTORS = 48
+"""What the agent itself has open, and then some: the records, logs that are read, the link to the keeper."""
 
 _log = get_logger("agent")
 
@@ -56,7 +60,7 @@ def checked(table: ApiTable) -> ApiTable:
 
 def api_doors(settings: Settings, clock: Clock, listeners: Mapping[str, socket.socket]) -> list[Door]:
     """Every door to the API that is configured; a certificate gone wrong closes the one to TCP, and no other."""
-    api = settings.api
+    api = within_descriptors(settings.api, len(listeners))
     guard = SocketGuard(Rights(api.access, _group_of(listeners["api"], api)))
     doors = [Door("api", listeners["api"], guard, api)]
     if api.tcp is not None:
@@ -71,7 +75,14 @@ def api_doors(settings: Settings, clock: Clock, listeners: Mapping[str, socket.s
 
 def inside_door(settings: Settings, listeners: Mapping[str, socket.socket]) -> Door:
     """The door for the processes of tasks. Who comes in by it is known by the address that they ask for."""
-    return Door("inside", listeners["inside"], AddressGuard(), settings.api)
+    limits = within_descriptors(settings.api, len(listeners))
+    return Door("inside", listeners["inside"], AddressGuard(), limits)
+
+
+def within_descriptors(table: ApiTable, doors: int) -> ApiTable:
+    """No more connections than there are descriptors for: a door lets in twice as many as it serves."""
+    most = max((process.fd_limit() - _OTHER_DESCRIPTORS) // (2 * doors), 1)
+    return replace(table, max_connections=min(table.max_connections, most))
 
 
 def _group_of(sock: socket.socket, api: ApiTable) -> int:

@@ -90,6 +90,7 @@ def start(
         agent_user=None if agent is None else [agent.uid, agent.gid, *agent.groups],
         secrets_dir=settings.tasks.secrets_dir,
         kept_fds=kept_fds,
+        oom_score_adj=process.oom_score_adj(),
         ledger=_ledger(name),
         lock_fd=lock,
     )
@@ -178,6 +179,8 @@ def _listen_inside(directory: str) -> int:
     try:
         return service.listen_loopback(f"{directory}/metadata-port").detach()
     except OSError as exc:
+        if exc.filename is not None:  # the file that remembers the port
+            raise SupervisorError(f"cannot write {exc.filename}: {exc.strerror}") from None
         raise SupervisorError(f"cannot listen on 127.0.0.1: {exc.strerror}; see metadata in [tasks]") from None
 
 

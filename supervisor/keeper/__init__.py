@@ -15,5 +15,6 @@ What can fail (HTTP, JSON of strangers, SQL) is the agent's; what may not fail i
 ``agent_process`` the agent as our child: started, started again
 ``watchdog``      who has to give a sign of life by when
 ``fd_store``      pidfds that systemd keeps for the keeper after us
+``socket_file``   sees to it that the supervisor can be reached
 ``settings``      the few things that the keeper needs to know; ``report``, its log lines
 """

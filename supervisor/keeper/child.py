@@ -40,6 +40,7 @@ class Birth(NamedTuple):
     agent: rights.Ids | None
     """Whose the log files are; None: ours."""
     secrets_dir: str
+    oom_score_adj: int | None
     keeper: int
     """Its pid: who has another parent by the time of its exec does not begin."""
     ledger: int | None
@@ -66,6 +67,8 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
         process.close_from((_REPORT_FD if noting is None else _LEDGER_FD) + 1)
         stage = "ulimits"
         _limit(spec, birth)
+        if birth.oom_score_adj is not None:
+            process.set_oom_score_adj(birth.oom_score_adj)
         stage = "user"
         user = process.find_user(spec.user)
         agent_uid = None if birth.agent is None else birth.agent.uid

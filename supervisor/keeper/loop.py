@@ -31,6 +31,7 @@ from supervisor.keeper.poller import Poller, Priority
 from supervisor.keeper.report import Log
 from supervisor.keeper.run import Runs
 from supervisor.keeper.settings import ENDING, Settings
+from supervisor.keeper.socket_file import SocketFile
 from supervisor.keeper.upgrade import START_TAKES, Upgrade
 from supervisor.posix import proc, process, service
 
@@ -44,8 +45,8 @@ _COMPACTING_TAKES = 0.2
 _GIVE_UP = 5.0
 """Seconds beyond the budget after which the keeper ends with what is left named, and status 1."""
 
-_IGNORED = ("SIGHUP", "SIGQUIT", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTSTP", "SIGTTIN", "SIGTTOU")
-"""Nothing that a terminal or a stray kill sends makes a deadline late; a stopped keeper (SIGTSTP) would."""
+_OOM_SCORE_ADJ = -900
+"""Of keeper and agent: the kernel takes them after everything else that it may kill for want of memory."""
 
 
 class Keeper:
@@ -69,6 +70,8 @@ class Keeper:
         self.fd_limits = process.raise_fd_limit()
         self._ledger = Ledger(settings.ledger, self._ledger_failed)
         process.become_subreaper()
+        if settings.oom_score_adj is not None:
+            process.be_spared(_OOM_SCORE_ADJ)
         self._agent = AgentProcess(
             self._poller, self._log, settings, self._handle, self._agent_ended, ledger=self._ledger
         )
@@ -83,6 +86,14 @@ class Keeper:
         tracking, limits = self._tracking.name, self._tracking.limits
         self._log.info("keeper_started", pid=os.getpid(), tracking=tracking, why=why, limits=limits)
         self._take_over(adoption)
+        self._socket_file: SocketFile | None = None
+        if settings.socket_path is not None:
+            self._guarded(self._follow_socket)
+
+    def _follow_socket(self) -> None:
+        path, fd = self._settings.socket_path, self._settings.listen_fds[0]
+        assert path is not None, "it is asked for then only"
+        self._socket_file = SocketFile(self._poller, self._log, path, fd, self._agent.kill)
 
     def _take_over(self, adoption: Adoption) -> None:
         """Hold what the keeper before this one held. It was killed, or it was ourselves before an upgrade."""
@@ -126,6 +137,8 @@ class Keeper:
             if self._agent.start_at is not None and now >= self._agent.start_at and not self._upgrade.is_under_way:
                 self._agent.start()
             self._agent.watch(now, self._owed(), draining=self.draining)
+            if self._socket_file is not None:
+                self._socket_file.serve(now)
             if self.draining:
                 self._go_on_draining(now)
             self._ledger.flush()
@@ -137,9 +150,9 @@ class Keeper:
         self._tracking.close()
         if not len(self.runs):
             self._ledger.remove()
-        if self._settings.socket_path is not None:
+        if self._socket_file is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self._settings.socket_path)
+                self._socket_file.remove()
         self._log.info("keeper_ended", status=self._status)
         return self._status
 
@@ -149,6 +162,8 @@ class Keeper:
         instants.append(self._agent.watch_at(self._owed(), draining=self.draining))
         if self.runs.look_owed:
             instants.append(time.monotonic() + _LOOK_AGAIN)
+        if self._socket_file is not None:
+            instants.append(self._socket_file.due_at)
         if self.draining:
             instants += [self._patient_until, self._give_up_at]
         return min((at for at in instants if at is not None), default=None)
@@ -166,6 +181,7 @@ class Keeper:
             self.fd_limits,
             self._settings.agent_ids,
             self._settings.secrets_dir,
+            self._settings.oom_score_adj,
             os.getpid(),
             self._ledger.fd,
         )
@@ -298,8 +314,7 @@ class Keeper:
         ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
         self._poller.watch(ours, select.EPOLLIN, Priority.SIGNAL, lambda: self._woken(ours))
-        for name in _IGNORED:
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        process.ignore_stray_signals()
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in ENDING:
             signal.signal(number, self._end_asked)

@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     """Whom the agent runs as: uid, gid and the other groups; None for ourselves. Numbers, so that nobody is asked."""
     agent: tuple[int, int] | None = None
     """After an upgrade: pid of the agent that lives on, 0 for none, and our end of the link to it."""
+    oom_score_adj: int | None = None
+    """What tasks have, as whoever started us had it; None to leave it alone, ours and theirs."""
     secrets_dir: str = ""
     """Below it files are read with the keeper's rights; elsewhere with those of the task's user."""
 

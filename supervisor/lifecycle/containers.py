@@ -96,6 +96,8 @@ def begin(task: Task, container: Container) -> Container:
         finding=None,
         signalled_at=None,
         killed_at=None,
+        signal_clock=None,
+        kill_clock=None,
         deadline=None,
         window=None,
     )
@@ -125,10 +127,14 @@ def _spawned(container: Container, event: Spawned) -> Container:
 def _signalled(container: Container, event: Signalled) -> Container:
     container = _timed(container, event.deadline, event.window)
     if event.signum != signal.SIGKILL:
-        return _change(container, signalled_at=container.signalled_at or event.at)
+        if container.signalled_at is not None:
+            return container
+        return _change(container, signalled_at=event.at, signal_clock=event.clock or None)
     if event.left is not None:
         container = _change(container, reason=reasons.cut(event.left), stuck=True)
-    return _change(container, killed_at=container.killed_at or event.at)
+    if container.killed_at is not None:
+        return container
+    return _change(container, killed_at=event.at, kill_clock=event.clock or None)
 
 
 def _timed(container: Container, deadline: float, window: float | None) -> Container:

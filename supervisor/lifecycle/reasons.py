@@ -29,7 +29,10 @@ def of_end(container: Container) -> str | None:
     """Why a container ended otherwise than by an exit of its own; None where it did."""
     if container.killed_at is None or container.reason == OUT_OF_MEMORY:
         return container.reason
-    waited = container.killed_at - (container.signalled_at or container.killed_at)
+    if container.signal_clock is not None and container.kill_clock is not None:
+        waited = container.kill_clock - container.signal_clock
+    else:
+        waited = container.killed_at - (container.signalled_at or container.killed_at)
     asked = "" if not _has_expired(container) else f", which came after {container.max_runtime:g} s ({MAX_RUNTIME})"
     code = f". {container.reason}" if container.exit == ExitStatus() and container.reason else ""
     who = container.finding or _who_was_late(container)

@@ -1,4 +1,4 @@
-"""Being told by the kernel that a file was written to (inotify(7))."""
+"""Being told by the kernel that a file was written to, or that a name in a directory is gone (inotify(7))."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import struct
 
 _MODIFY = 0x00000002
 _ONESHOT = 0x80000000
+_MOVED_FROM, _MOVED_TO, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x40, 0x80, 0x200, 0x400, 0x800
+_NAMES = _MOVED_FROM | _MOVED_TO | _DELETE | _DELETE_SELF | _MOVE_SELF
+_ONLY_DIRECTORIES = 0x01000000
 _EVENT = struct.Struct("iIII")
 """Watch, mask, cookie, and the length of a name, which follows."""
 _READ = 64 * 1024
@@ -41,13 +44,18 @@ class Inotify:
         """The number of a watch that ends with the next write; of a file that is watched already, the same one."""
         return _checked(_libc().inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(_MODIFY | _ONESHOT)))
 
+    def add_directory(self, path: str) -> int:
+        """The number of a watch that tells whenever a name in it is gone, or another's, or the directory itself is."""
+        mask = ctypes.c_uint32(_NAMES | _ONLY_DIRECTORIES)
+        return _checked(_libc().inotify_add_watch(self._fd, os.fsencode(path), mask))
+
     def remove(self, watch: int) -> None:
         """End a watch; one that has told is over by itself."""
         with contextlib.suppress(OSError):
             _checked(_libc().inotify_rm_watch(self._fd, watch))
 
     def read(self) -> list[int]:
-        """The watches that are over. Never blocks."""
+        """The watches that have told. Never blocks."""
         try:
             data = os.read(self._fd, _READ)
         except BlockingIOError:

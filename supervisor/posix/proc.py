@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import NamedTuple
 
 FILE_LOCKS = "Max file locks"
@@ -132,3 +133,20 @@ def boot_id() -> str:
     """The kernel's random name for this boot."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def running_since(start_time: int) -> float:
+    """The monotonic instant at which a process with that start time was started.
+
+    Start times go on while the host is suspended; the monotonic clock does not.
+    """
+    now = time.monotonic()
+    return now - max(time.clock_gettime(time.CLOCK_BOOTTIME) - start_time / _TICKS, 0.0)
+
+
+def started_at(start_time: int) -> float:
+    """The same instant as Unix time, by the wall clock as it is set now."""
+    return time.time() - max(time.clock_gettime(time.CLOCK_BOOTTIME) - start_time / _TICKS, 0.0)

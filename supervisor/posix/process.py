@@ -19,6 +19,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _MADV_POPULATE_WRITE = 23
 
+_STRAY_SIGNALS = (
+    *(signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
+    *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO),
+)
 _SIGNALS_OF_LIBC = (32, 33)
 _RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "ppc64le": 173, "s390x": 174, "armv7l": 174}
 """The number of ``rt_sigaction(2)`` by machine."""
@@ -102,6 +106,29 @@ def replace(argv: list[str], environ: dict[str, str], fd_limits: tuple[int, int]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, raised)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def oom_score_adj() -> int:
+    """How much more or less likely than others the kernel is to kill us for want of memory, -1000 to 1000."""
+    with open("/proc/self/oom_score_adj") as file:
+        return int(file.read())
+
+
+def set_oom_score_adj(value: int) -> bool:
+    """Whether that could be had: to be spared more than we ever were takes CAP_SYS_RESOURCE."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(value))
+    except OSError:
+        return False
+    return True
+
+
+def be_spared(wanted: int) -> None:
+    """Be as unlikely to be killed for want of memory as is wanted, or as is allowed."""
+    for value in (wanted, 0):
+        if value < oom_score_adj() and set_oom_score_adj(value):
+            return
 
 
 def close_from(fd: int) -> None:
@@ -245,6 +272,12 @@ def raise_fd_limit() -> tuple[int, int]:
 def fd_limit() -> int:
     """The number that no descriptor of ours can reach."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def ignore_stray_signals() -> None:
+    """Nothing that a terminal or a stray kill sends makes anything late; who is stopped (SIGTSTP) would be."""
+    for number in _STRAY_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def hold_signals(*numbers: int) -> None:

@@ -128,11 +128,14 @@ def listen_loopback(port_file: str) -> socket.socket:
     except OSError:
         sock.bind(("127.0.0.1", 0))
     sock.listen(1024)
+    port = sock.getsockname()[1]
+    if port == _read_port(port_file):
+        return sock
     new = f"{port_file}.new"
     with contextlib.suppress(FileNotFoundError):  # of a life that was broken off, or planted
         os.unlink(new)
     fd = paths.open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    os.write(fd, f"{sock.getsockname()[1]}\n".encode())
+    os.write(fd, f"{port}\n".encode())
     os.close(fd)
     os.replace(new, port_file)
     return sock

@@ -156,6 +156,13 @@ class Daemon:
         assert self.popen is not None
         self.popen.send_signal(signum)
 
+    def kill(self) -> None:
+        """Kill -9 the keeper, with which the agent goes."""
+        assert self.popen is not None
+        self.popen.kill()
+        self.popen.wait()
+        self.popen = None
+
     def end(self) -> None:
         """Tell it to end, unless that was done, and see that it ends well and leaves nothing."""
         assert self.popen is not None

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.system
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run the agent as another user")
 
 
-def _separate(**tables: Json) -> Daemon:
+def _separate(**tables: Any) -> Daemon:
     """A daemon whose agent is another user. Not started."""
     daemon = Daemon("auto", agent={"user": AGENT}, **tables)
     daemon.prefix = separate.prefix()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -12,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import store as store_module
-from supervisor.errors import StoreError
+from supervisor.errors import StoreDamaged, StoreError
 from supervisor.model import (
     Cluster,
     ClusterStatus,
@@ -33,7 +33,8 @@ from supervisor.model import (
     Task,
     TaskDefinition,
 )
-from supervisor.store import JournalEntry, Store
+from supervisor.store import JournalEntry, Store, set_aside
+from supervisor.store import records as store_module
 
 ARN = "arn:aws:ecs:local:000000000000:"
 INSTANCE = ContainerInstance(instance_id="c" * 32, registered_at=1.5, status=InstanceStatus.DRAINING, version=2)
@@ -204,6 +205,68 @@ def test_a_file_that_is_no_database(path: str) -> None:
     Path(path).write_text("these are not the records you are looking for " * 50)
     with pytest.raises(StoreError, match=r"records\.db: file is not a database"):
         Store(path)
+
+
+@pytest.mark.parametrize(
+    ("wal", "refused"), [(b"", False), (bytes(4096), False), (b"\x37\x7f\x06\x82", False), (b"other" * 99, True)]
+)
+def test_what_is_no_write_ahead_log_is_not_passed_over(store: Store, path: str, wal: bytes, refused: bool) -> None:
+    store.save([a_task()])
+    store.close()
+    Path(f"{path}-wal").write_bytes(wal)
+    with pytest.raises(StoreDamaged, match="not a write-ahead log") if refused else contextlib.nullcontext():
+        again = Store(path)
+        assert again.load_unfinished() == [a_task()]
+        again.close()
+
+
+def test_a_damaged_database_is_kept_with_what_belongs_to_it(store: Store, path: str) -> None:
+    store.close()
+    for part in ("", "-wal"):
+        Path(path + part).write_bytes(b"other" * 999)
+    with pytest.raises(StoreDamaged):
+        Store(path)
+    kept = set_aside(path)
+    assert kept.startswith(f"{path}.damaged-")
+    assert Path(kept).read_bytes() == Path(f"{kept}-wal").read_bytes() == b"other" * 999
+    Store(path).close()
+
+
+def test_what_cannot_be_set_aside_is_left(store: Store, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.close()
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("os.rename", refuse)
+    with pytest.raises(StoreError, match=r"cannot set .* aside, which is damaged: Read-only file system"):
+        set_aside(path)
+
+
+def test_a_record_that_cannot_be_read_is_damage(store: Store, path: str) -> None:
+    store.save([a_task()])
+    store._writer.execute("UPDATE tasks SET body = '{}'")
+    store.close()
+    with pytest.raises(StoreDamaged, match="cannot read a Task"):
+        Store(path)
+
+
+def test_damage_that_is_found_later_is_told(path: str) -> None:
+    told: list[StoreDamaged] = []
+    store = Store(path, told.append)
+    store.save([a_task()])
+    assert store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
+    other = sqlite3.connect(path, isolation_level=None)  # what others have written is not in the cache
+    other.execute("CREATE TABLE other (a)")
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (os.path.getsize(path) - 4096))
+    with pytest.raises(StoreDamaged, match="malformed") as caught:
+        store.load_unfinished()
+    assert told == [caught.value]
+    store.close()
 
 
 def test_a_newer_schema_is_refused(store: Store, path: str) -> None:

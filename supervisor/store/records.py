@@ -15,22 +15,20 @@ Each connection has a lock, so a call from the wrong thread waits and breaks not
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-import os
 import re
 import sqlite3
-import stat
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from importlib import resources
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from supervisor.errors import StoreError
+from supervisor.errors import StoreDamaged, StoreError
 from supervisor.model import (
     Cluster,
     ContainerInstance,
@@ -41,12 +39,11 @@ from supervisor.model import (
     Task,
     TaskDefinition,
 )
+from supervisor.store import damage
+from supervisor.store.connection import BUSY_TIMEOUT, Connection, is_complete, make_file
 
 MIGRATIONS = ("0001-initial.sql", "0002-events.sql", "0003-runs.sql")
 """In order; their number is the schema's version, kept in ``PRAGMA user_version``. Never changed, only added to."""
-
-BUSY_TIMEOUT = 5.0
-"""Seconds to wait for another process that holds the file, a backup say."""
 
 Resource = TaskDefinition | Cluster | ContainerInstance
 """What is recorded beside tasks."""
@@ -68,14 +65,24 @@ class JournalEntry(NamedTuple):
 
 
 class Store:
-    """The database at ``path``, made if it is missing: file 0600, directory 0700. Raises `StoreError`."""
+    """The database at ``path``, made if it is missing: file 0600, directory 0700.
 
-    def __init__(self, path: str) -> None:
+    Raises `StoreError`, and `StoreDamaged` where what is there cannot be trusted.
+    """
+
+    def __init__(self, path: str, damaged: Callable[[StoreDamaged], None] = lambda _: None) -> None:
+        """``damaged`` is called, in whatever thread that is, when the damage is found later than here."""
         self._sql = _queries()
         self._reserved: dict[str, int] = {}
-        _make_file(path)
-        self._writer = _Connection(path)
-        self._reader = _Connection(path)
+        self.path = path
+        damage.check_wal(path)
+        make_file(path)
+        self._writer = Connection(path)
+        try:
+            self._reader = Connection(path)
+        except StoreError:
+            self._writer.close()
+            raise
         try:
             ((mode,),) = self._writer.execute("PRAGMA journal_mode = WAL")
             if mode != "wal":  # a network file system, say: no shared memory
@@ -83,10 +90,12 @@ class Store:
                     f"cannot keep records in {path}: its file system does not support WAL; use a local one"
                 )
             self._migrate(path)
+            self._check(path)
             self._reader.execute("PRAGMA query_only = ON")
         except StoreError:
             self.close()
             raise
+        self._writer.damaged = self._reader.damaged = damaged
 
     def close(self) -> None:
         """Closes both connections; the store is of no use afterwards. May be called again."""
@@ -251,6 +260,10 @@ class Store:
             connection.executemany(self._sql["save_event"], entries)
             for query, row in beside:
                 connection.execute(self._sql[query], row)
+        # The first look at a commit is written down in the -shm file. Should the disk hang by the time that somebody
+        # reads, they would hang with it.
+        with contextlib.suppress(StoreError):
+            self._reader.execute("SELECT 1 FROM clusters LIMIT 1")
 
     def prune(self, before: float, limit: int) -> list[str]:
         """Removes at most ``limit`` tasks that stopped before that Unix time, the first to stop first; their ids."""
@@ -277,10 +290,23 @@ class Store:
     def _migrate(self, path: str) -> None:
         with self._writer.transaction() as connection:
             version = _known_version(connection, path)
+            if version == len(MIGRATIONS):  # a full disk keeps nobody from starting with what is there
+                return
             for name in MIGRATIONS[version:]:
                 for statement in _statements(_sql_file(name)):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _check(self, path: str) -> None:
+        """Look through the file now, and at what will be needed first: not in the middle of somebody's stop."""
+        said = self._writer.execute("PRAGMA quick_check(1)")
+        if said != [("ok",)]:
+            raise StoreDamaged(f"cannot trust {path}: {said[0][0]}")
+        try:
+            self.load_unfinished()
+            self.instance()
+        except StoreError as exc:
+            raise StoreDamaged(str(exc)) from exc
 
 
 def examine(path: str) -> None:
@@ -302,66 +328,6 @@ def _known_version(connection: sqlite3.Connection, path: str) -> int:
             f"{len(MIGRATIONS)}; start the release that wrote it, or a later one"
         )
     return version
-
-
-class _Connection:
-    """One SQLite connection, its lock, and its errors in our words."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.lock = threading.RLock()
-        with self._errors("open"):
-            # isolation_level None: transactions are begun here in so many words, never by sqlite3 itself.
-            self.raw = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-            self.raw.execute("PRAGMA synchronous = FULL")
-            self.raw.execute("PRAGMA foreign_keys = ON")
-
-    def execute(self, statement: str, parameters: dict[str, object] | None = None) -> list[Any]:
-        with self.lock, self._errors("read"):
-            return self.raw.execute(statement, parameters or {}).fetchall()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        with self.lock, self._errors("write"):
-            self.raw.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.raw
-                self.raw.execute("COMMIT")
-            except BaseException:
-                if self.raw.in_transaction:  # a full disk may have rolled it back already
-                    self.raw.execute("ROLLBACK")
-                raise
-
-    def close(self) -> None:
-        with self.lock, self._errors("close"):
-            self.raw.close()
-
-    @contextmanager
-    def _errors(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as exc:
-            raise StoreError(f"cannot {verb} {self.path}: {exc}") from exc
-
-
-def _make_file(path: str) -> None:
-    """The file with its modes; SQLite gives its ``-wal`` and ``-shm`` the same."""
-    directory = os.path.dirname(os.path.abspath(path))
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        mode = os.stat(directory).st_mode
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise StoreError(
-                f"cannot keep records in {directory}: others may write there (mode {stat.S_IMODE(mode):04o}); "
-                f"chmod 700 {directory}"
-            )
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(fd, 0o600)
-        finally:
-            os.close(fd)
-    except OSError as exc:
-        raise StoreError(f"cannot open {path}: {exc.strerror}") from exc
 
 
 def _task_row(task: Task) -> dict[str, object]:
@@ -417,6 +383,6 @@ def _statements(script: str) -> Iterator[str]:
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
-        if sqlite3.complete_statement(statement):
+        if is_complete(statement):
             yield statement
             statement = ""
