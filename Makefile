@@ -2,6 +2,7 @@
 #
 #   make demo    runs the main job: a task of three containers is started, stopped, and shown
 #   make test    passes the tests
+#   make fuzz    properties and fuzz at large: SEED=… repeats a run, SIZE=… says how many examples
 #   make check   lint, format, strict types, floors
 #   make docs    writes the pages of docs/ that are made from the code
 #   make upgrades            one upgrade after the other, 30 unless UPGRADES says otherwise
@@ -30,16 +31,26 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check $(QUIET)
 PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$name" && break; done)
 
-.PHONY: help demo test check docs upgrades bench-connections bench-reports lock clean
+.PHONY: help demo test fuzz sweep check docs upgrades bench-connections bench-reports lock clean
 
 help:
-	@sed -n '3,10s/^# *//p' Makefile
+	@sed -n '3,11s/^# *//p' Makefile
 
 demo: $(READY)
 	$(Q)$(BIN)/supervisor demo
 
 test: $(READY)
 	$(Q)$(BIN)/python -m pytest tests/unit tests/process tests/system $(PYTEST_ARGS)
+
+SIZE ?= 1000
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+PROPERTIES := $(addprefix tests/unit/test_,stopping.py stopping_driven.py lifecycle_lives.py lifecycle_chaos.py \
+	recovery.py recovery_lives.py store_lives.py verbs.py wire.py) tests/process/test_wire_fuzz.py
+
+fuzz: export SUPERVISOR_TEST_SEED := $(SEED)
+fuzz: export SUPERVISOR_TEST_EXAMPLES := $(SIZE)
+fuzz: $(READY)
+	$(Q)$(BIN)/python -m pytest $(QUIET) $(PROPERTIES) $(PYTEST_ARGS)
 
 docs: $(READY)
 	$(Q)$(BIN)/python docs/states.py

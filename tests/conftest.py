@@ -14,6 +14,8 @@ import os
 import hypothesis
 import pytest
 
+from tests import tally
+
 PATIENCE = 10.0 * float(os.environ.get("SUPERVISOR_TEST_TIME_FACTOR", "1"))
 """Seconds after which a fact that a test waits for is given up. Nothing is ever waited for that long on purpose."""
 
@@ -35,3 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hands the seed to hypothesis's plugin, which reads its own option only."""
     if SEED:
         config.option.hypothesis_seed = SEED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how much was tried, and from where on."""
+    for line in tally.lines():
+        terminalreporter.write_line(f"seed {SEED or 'fixed'}, {line}")

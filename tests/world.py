@@ -101,9 +101,9 @@ def depend_on(task: Task, name: str) -> Iterator[Container]:
 class World:
     """One task, its agent and its keeper. Requests are under way for a while, events come in order, at least once."""
 
-    def __init__(self, task: Task, *, may_crash: bool = False) -> None:
+    def __init__(self, task: Task, *, may_crash: bool = False, keeper: ModelKeeper | None = None) -> None:
         self.task = task
-        self.keeper = ModelKeeper()
+        self.keeper = ModelKeeper() if keeper is None else keeper
         self.requests: list[Effect] = []
         self.delivered = 0
         self.spawns: Counter[str] = Counter()

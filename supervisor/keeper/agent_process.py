@@ -293,7 +293,8 @@ class AgentProcess:
             return
         assert self._link is not None
         # What it had asked for before it died was committed, perhaps acknowledged: carry it out before the next
-        # agent asks what there is.
+        # agent asks what there is. Not more: whom it has left its end of the link to could write for ever.
+        self._link.shutdown(socket.SHUT_RD)
         self._unsent.clear()
         while self._receive():
             self._unsent.clear()  # there is nobody to answer

@@ -104,6 +104,9 @@ class Helpers:
         if run.hook is None or until is None or until <= time.monotonic():
             self.hook_failed(run, "its time was over before it could be started")
             return
+        if self._host.find(run.hook.run) is not None:
+            self.hook_failed(run, "another run has its id")
+            return
         try:
             hook = self._start(run.hook, run)
         except NotStarted as exc:
@@ -115,6 +118,8 @@ class Helpers:
 
     def _start_check(self, spec: wire.Spawn) -> None:
         assert spec.beside is not None
+        if self._host.find(spec.run) is not None:
+            return  # asked for twice, and started meanwhile
         run = self._host.find(spec.beside)
         why_not = refusal(run, spec.task)
         if run is None or why_not is not None:

@@ -18,10 +18,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _MEMORY_MOST = 2**60
 """Bytes."""
 _DRIVERS = {"file", "journald", "inherit", "none", "check"}
+_PID_MOST = 2**22
+"""PID_MAX_LIMIT of the kernel."""
 _SIGNALS_MOST = 8
 _SECRETS_MOST = 200
-_PID_MOST = 2**22
-"""The kernel gives no higher one."""
 _OWED_MOST = 100_000
 """Events that no agent has said to have stored, beyond which one that asks for more runs is no good agent."""
 _NOT_TO_ASK_WITH = (signal.SIGKILL, signal.SIGSTOP)

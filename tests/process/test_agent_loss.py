@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
+import threading
 from typing import Any
 
 import pytest
@@ -52,6 +54,9 @@ BAD_MEMBERS: dict[str, dict[str, Any]] = {
     "a helper of a path": {"beside": "../main"},
     "a lifetime without a run beside it": {"lifetime": 1.0},
     "a lifetime of nothing": {"beside": "f" * 32, "lifetime": 0.0},
+    "a pid that nobody can have": {"living": (2**22 + 1, 77)},
+    "a pid below nothing": {"living": (-1, 77)},
+    "a pid beyond every number of the kernel's": {"living": (2**62, 77)},
     "no such scope": {"stop_scope": "session"},
     "no such limit": {"ulimits": [("gold", 1, 1)]},
     "a window below nothing": {"stop_timeout": -0.1},
@@ -135,6 +140,31 @@ def test_what_a_dead_agent_had_asked_for_is_carried_out_and_half_a_request_is_no
     keeper.wait(wire.Emptied, later.run)
     keeper.forget_all()
     assert keeper.listed().runs == [whole.run]
+
+
+@whatever_the_tracking
+def test_whoever_writes_on_for_a_dead_agent_keeps_nothing_waiting(keeper: Keeper) -> None:
+    """It had left its end of the link to somebody, who writes faster than the keeper reads."""
+    assert keeper.link is not None
+    link, flood = keeper.link.dup(), wire.encode(wire.Forget(-1)) * 5000
+    written = threading.Event()
+
+    def write_on() -> None:
+        with link, contextlib.suppress(BrokenPipeError):
+            while True:
+                link.sendall(flood)
+                written.set()
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        assert written.wait(PATIENCE)
+        keeper.lose_agent()
+        keeper.greet()
+    finally:
+        writer.join(PATIENCE)
+    assert not writer.is_alive(), "its end of the link was closed"
+    assert keeper.listed().runs == []
 
 
 def test_a_stop_that_a_dead_agent_had_asked_for_is_carried_out(keeper: Keeper) -> None:

@@ -164,3 +164,16 @@ def test_a_crowd_of_checks_makes_no_kill_late(keeper: Keeper) -> None:
     assert asked_at + WINDOW <= died_at < asked_at + WINDOW + SOON
     for one in checks:
         keeper.wait(wire.Emptied, one)
+
+
+def test_a_check_that_has_the_id_of_a_run_is_not_started(keeper: Keeper) -> None:
+    spec = begin(keeper, "graceful.py")
+    other = keeper.spec("graceful.py")
+    taken = other._replace(argv=["/bin/sleep", "1000"], beside=spec.run, lifetime=AMPLE)
+    keeper.send(taken, other)  # a check waits for a quiet moment, so the run comes first
+    main = keeper.hear_main(other.run)
+    keeper.stop(other.run)
+    main.death()
+    assert keeper.wait(wire.Exited, other.run).code == 7
+    keeper.wait(wire.Emptied, other.run)
+    assert kinds(keeper, other.run) == ["Spawned", "Signalled", "Exited", "Emptied"]

@@ -203,3 +203,17 @@ def test_without_an_agent_and_in_a_drain_by_the_keeper_alone(start_keeper: Start
         *("HookStarted", "HookEnded", "Signalled", "Exited", "Emptied")
     ]
     assert keeper.wait(wire.Exited, run).code == 7
+
+
+def test_a_command_whose_id_a_run_has_is_not_started(keeper: Keeper) -> None:
+    run, main = keeper.begin("graceful.py", pre_stop=sh('echo "hook $$" >"$READY"'))
+    other, neighbour = keeper.begin("graceful.py", run=wire.hook_run(run))
+    keeper.stop(run)
+    keeper.wait(wire.Emptied, run)
+    assert keeper.wait(wire.HookEnded, run).detail == "another run has its id"
+    assert not main.alive
+    assert neighbour.alive
+    keeper.stop(other)
+    keeper.wait(wire.Emptied, other)
+    assert kinds(keeper, other) == ["Spawned", "Signalled", "Exited", "Emptied"]
+    assert keeper.heard("hook") is None
