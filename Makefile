@@ -2,9 +2,10 @@
 #
 #   make demo    runs the main job: a task of three containers is started, stopped, and shown
 #   make test    passes the tests
-#   make fuzz    properties and fuzz at large: SEED=… repeats a run, SIZE=… says how many examples
 #   make check   lint, format, strict types, floors
 #   make docs    writes the pages of docs/ that are made from the code
+#   make fuzz    properties and fuzz at large: SEED=… repeats a run, SIZE=… says how many examples
+#   make sweep   kills the supervisor at each of its steps, one after the other; docs/reliability.md has the options
 #   make upgrades            one upgrade after the other, 30 unless UPGRADES says otherwise
 #   make bench-connections   measures a StopTask beside idle and slow clients
 #   make bench-reports       measures how late 200 SIGKILLs are with and without looking at why they are needed
@@ -34,7 +35,7 @@ PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python
 .PHONY: help demo test fuzz sweep check docs upgrades bench-connections bench-reports lock clean
 
 help:
-	@sed -n '3,11s/^# *//p' Makefile
+	@sed -n '3,13s/^# *//p' Makefile
 
 demo: $(READY)
 	$(Q)$(BIN)/supervisor demo
@@ -71,6 +72,13 @@ bench-connections: $(READY)
 
 bench-reports: $(READY)
 	$(Q)$(BIN)/python -m benchmarks.stop_reports
+
+option = $(if $($(1)),--$(2) $($(1)))
+
+sweep: $(READY)
+	$(Q)$(BIN)/python -m tests.sweep $(call option,SEED,seed) $(call option,TRACKING,tracking) \
+		$(call option,VICTIM,victim) $(call option,POINTS,points) $(call option,AT,at) $(call option,AFTER,after) \
+		$(call option,FIRST,first) $(call option,LAST,last) $(call option,JOBS,jobs)
 
 # The interpreter is asked for what a virtual environment needs before one is begun: half an environment would pass for one.
 $(LOCKED): requirements-dev.lock

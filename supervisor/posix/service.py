@@ -14,7 +14,7 @@ import socket
 import stat
 import sys
 
-from supervisor.posix import paths
+from supervisor.posix import paths, remains
 from supervisor.posix.rights import Ids, acting_as
 
 _IN_MEMORY = (0x01021994, 0x858458F6)
@@ -48,8 +48,9 @@ def lock_directory(directory: str, owner: Ids | None = None) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
-        os.close(fd)
-        raise BlockingIOError(errno.EAGAIN, f"pid {holder}" if holder else "another process") from None
+        if not remains.wait_for_lock(fd, holder):
+            os.close(fd)
+            raise BlockingIOError(errno.EAGAIN, f"pid {holder}" if holder else "another process") from None
     if to_hand_over and owner is not None:
         paths.hand_over(directory, owner)
     os.ftruncate(fd, 0)
@@ -100,7 +101,7 @@ def listen_unix(path: str, mode: int, group: str | None, owner: Ids | None = Non
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(errno.EADDRINUSE, "is not a socket")
         with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(path) != errno.ECONNREFUSED:
+            if probe.connect_ex(path) != errno.ECONNREFUSED and not remains.wait_for_listener(probe):
                 raise OSError(errno.EADDRINUSE, "another agent listens there")
         os.unlink(path)
     sock = socket.socket(socket.AF_UNIX)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.posix import cgroup, proc, process, service
+from supervisor.posix import cgroup, proc, process, remains, service
 from tests.conftest import PATIENCE
 from tests.machine import REPOSITORY, cannot_test
 from tests.process import observed
@@ -218,6 +218,56 @@ def test_a_socket_that_somebody_listens_on_is_refused_and_unharmed(tmp_path: Pat
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
             listening.accept()[0].close()
+
+
+OWNER = """
+import os, signal, sys, time
+from supervisor.posix import service
+service.lock_directory(sys.argv[1])
+listening = service.listen_unix(sys.argv[1] + "/socket", 0o600, None)
+if os.fork() == 0:
+    print(1, flush=True)
+    time.sleep(0.2)
+    os._exit(0)
+signal.pause()
+"""
+"""Its child holds what it held a little longer."""
+
+
+@pytest.mark.parametrize("taken", ["lock", "socket"])
+def test_what_a_dead_owner_left_behind_holds_is_waited_for(tmp_path: Path, taken: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE
+    ) as popen:
+        assert popen.stdout is not None
+        assert popen.stdout.readline() == b"1\n"
+        popen.kill()
+        os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+        if taken == "lock":
+            os.close(service.lock_directory(str(tmp_path)))
+        else:
+            service.listen_unix(str(tmp_path / "socket"), 0o600, None).close()
+        assert popen.stdout.read() == b"", "the child is gone by now"
+
+
+def test_what_a_dead_owner_left_behind_for_good_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remains, "PATIENCE", 0.05)
+    stays = OWNER.replace("time.sleep(0.2)", "signal.pause()")
+    with subprocess.Popen(
+        [sys.executable, "-c", stays, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE
+    ) as popen:
+        assert popen.stdout is not None
+        assert popen.stdout.readline() == b"1\n"
+        (left,) = proc.children_of(popen.pid)
+        popen.kill()
+        os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            with pytest.raises(BlockingIOError, match=f"pid {popen.pid}$"):
+                service.lock_directory(str(tmp_path))
+            with pytest.raises(OSError, match="another agent listens there"):
+                service.listen_unix(str(tmp_path / "socket"), 0o600, None)
+        finally:
+            observed.end_all([left])
 
 
 def test_what_is_no_socket_is_refused_and_unharmed(tmp_path: Path) -> None:
