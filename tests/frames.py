@@ -111,7 +111,7 @@ def verdict(data: bytes) -> Verdict:
     good: list[Any] = []
     try:
         for message in decoder.messages():
-            verbs.handle(Mock(draining=False), message)
+            verbs.handle(Mock(draining=False, owed=0), message)
             good.append(message)
     except WireError:
         return Verdict(good, True, False)

@@ -25,7 +25,7 @@ The settings stay those that the supervisor was started with: for another config
 
 EPILOG = """\b
 Example:
-  /opt/graceful-supervisor/bin/pip install --upgrade . && supervisor upgrade
+  supervisor upgrade --socket /run/supervisor/supervisor.sock
 """
 
 

@@ -59,12 +59,13 @@ def become(spec: Spawn, birth: Birth, report: int) -> NoReturn:
             os.dup2(report, _REPORT_FD, inheritable=False)
         if noting is not None:
             os.dup2(noting, _LEDGER_FD, inheritable=False)
+        # Before anything that can hang, as the disk of a log can: the keeper's lock must not be held by a child.
+        process.close_from((_REPORT_FD if noting is None else _LEDGER_FD) + 1)
         stage = "cgroup"
         if birth.cgroup is not None:
             cgroup.enter(birth.cgroup)
         stage = "journald" if spec.log_driver == "journald" else "log"
         _open_streams(spec, birth)
-        process.close_from((_REPORT_FD if noting is None else _LEDGER_FD) + 1)
         stage = "ulimits"
         _limit(spec, birth)
         if birth.oom_score_adj is not None:

@@ -148,7 +148,7 @@ class Keeper:
             self._guarded(self._serve_upgrade)
         self._looks.close()
         self._tracking.close()
-        if not len(self.runs):
+        if not len(self.runs) and not self._events:
             self._ledger.remove()
         if self._socket_file is not None:
             with contextlib.suppress(OSError):

@@ -101,6 +101,7 @@ class Keeper:
     def begin_anew(self, **settings: Any) -> None:
         """Start a keeper, and after ``lose_keeper`` the one that follows it."""
         self.settings = self.settings._replace(**settings)
+        self._asked_to_end = False
         passed = [*self.settings.listen_fds, *self.settings.kept_fds.values()]
         with open(f"{self.directory}/keeper.log", "ab") as log:
             self.popen = subprocess.Popen(
@@ -120,6 +121,13 @@ class Keeper:
         self.popen.wait()
         self.process.death()
         self.agent.death()
+        self.hang_up()
+
+    def give_up(self) -> None:
+        """Wait until the keeper, which was told to end, does so without us; what it leaves is ours then."""
+        self.until(lambda: self.process.died_at, "the end of the keeper's patience")
+        assert self.popen.wait() == 1
+        self._lost = True
         self.hang_up()
 
     def reap(self, pid: int) -> int:

@@ -18,7 +18,7 @@ from supervisor import wire
 from supervisor.keeper.adoption import GONE
 from supervisor.posix import proc
 from tests.process import observed
-from tests.process.conftest import whatever_the_tracking
+from tests.process.conftest import StartKeeper, whatever_the_tracking
 from tests.process.harness import SOON, WINDOW, Keeper
 from tests.process.observed import Process
 
@@ -193,7 +193,8 @@ def test_a_second_death_of_the_keeper_changes_nothing(keeper: Keeper) -> None:
 @whatever_the_tracking
 def test_a_check_that_outlives_its_keeper_is_killed_when_its_time_is_over(keeper: Keeper) -> None:
     run, _ = keeper.begin("graceful.py")
-    check, helper = keeper.begin("ignores.py", beside=run, lifetime=2 * SOON)
+    task = keeper.asked[0].task
+    check, helper = keeper.begin("ignores.py", task=task, beside=run, lifetime=2 * SOON)
     asked_at = time.monotonic()
     lose(keeper)
     assert helper.death() < asked_at + 4 * SOON
@@ -303,6 +304,21 @@ def test_the_ledger_does_not_grow_without_end(keeper: Keeper) -> None:
     assert max(sizes) < 2_000_000
     keeper.end()
     assert not os.path.exists(keeper.settings.ledger)
+
+
+@whatever_the_tracking
+def test_what_no_agent_has_stored_outlives_the_end_of_the_keeper(start_keeper: StartKeeper) -> None:
+    """A disk that stays full, say: the budget of the drain ends, and with it the keeper."""
+    keeper = start_keeper(shutdown_timeout=0.1)
+    run, main = keeper.begin("graceful.py", "9")
+    keeper.stop(run)
+    keeper.wait(wire.Emptied, run)
+    keeper.terminate()
+    keeper.give_up()
+    keeper.begin_anew(shutdown_timeout=30.0)
+    keeper.greet()
+    assert keeper.wait(wire.Exited, run).code == 9
+    assert not main.alive
 
 
 def test_the_ledger_is_nobody_else_s(keeper: Keeper) -> None:

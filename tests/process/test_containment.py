@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from supervisor import wire
 from supervisor.posix import cgroup, proc
 from tests.process import observed
 from tests.process.conftest import StartKeeper
-from tests.process.harness import AMPLE, SOON, WINDOW, Keeper
+from tests.process.harness import AMPLE, KEEPER, SOON, WINDOW, Keeper
 
 pytestmark = pytest.mark.process
 
@@ -188,9 +189,10 @@ def test_an_orphan_of_one_run_is_not_taken_for_one_of_another(keeper: Keeper) ->
     assert keeper.signals(other) == []
 
 
-def test_an_orphan_with_a_limit_of_its_own_is_told_by_its_environment(keeper: Keeper) -> None:
-    """Where somebody above us uses the tag already, the other marks must do."""
-    run, _ = keeper.begin("daemon.py", "stubborn", timeout=WINDOW, ulimits=[("locks", 1000, 1000)])
+def test_an_orphan_with_the_tag_of_another_is_told_by_its_environment(start_keeper: StartKeeper) -> None:
+    """Where a supervisor above us uses the tag already, the other marks must do."""
+    keeper = start_keeper(command=["prlimit", "--locks=1000", sys.executable, *KEEPER])
+    run, _ = keeper.begin("daemon.py", "stubborn", timeout=WINDOW)
     daemon = keeper.hear("daemon")
     assert proc.read_file_locks_limit(daemon.pid) == 1000
     keeper.stop(run)

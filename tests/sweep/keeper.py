@@ -32,7 +32,7 @@ def main() -> int:
     points.around(cgroup, "kill", "kill of a cgroup")
     points.around(cgroup, "make", "making a cgroup")
     points.around(cgroup, "remove", "removing a cgroup")
-    points.around(service, "notify", lambda text: text)
+    points.around(service, "notify", lambda text, *_: text)
     _births(points)
     return keeper.main()
 

@@ -1,7 +1,7 @@
 """kill -9 of the agent, again and again, at random moments, under load: nothing is lost, and nothing is done twice.
 
 ====================================== ==========================================================================
-``SUPERVISOR_TEST_AGENT_KILLS``        how often the agent is killed (200)
+``SUPERVISOR_TEST_AGENT_KILLS``        how often the agent is killed (40)
 ``SUPERVISOR_TEST_SEED``               where the random numbers begin, to see a failure again; unset: printed
 ====================================== ==========================================================================
 """
@@ -31,7 +31,7 @@ from tests.system.daemon import FACTOR, MS, Daemon, Json
 
 pytestmark = pytest.mark.system
 
-KILLS = int(os.environ.get("SUPERVISOR_TEST_AGENT_KILLS", "200"))
+KILLS = int(os.environ.get("SUPERVISOR_TEST_AGENT_KILLS", "40"))
 THREADS = 10
 EARLY_MOST = 4
 """Kills in a row of agents that have not served yet."""

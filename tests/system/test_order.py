@@ -162,11 +162,11 @@ def test_a_run_that_ends_is_followed_by_others_until_a_stop(daemon: Daemon) -> N
     daemon.hear("main", 2)
     daemon.stop(arn)
     task = daemon.wait(arn)
-    assert task["containers"][0]["exitCode"] == 4
+    assert task["containers"][0]["exitCode"] in (4, 143), "the stop can come between two runs, or in the last"
     runs = daemon.client.look("GetHistory", "/v1/history", task=arn)["runs"]
     assert [run["number"] for run in runs] == list(range(1, len(runs) + 1))
     assert len(runs) >= 4
-    assert {run["exitCode"] for run in runs} == {4}
+    assert {run["exitCode"] for run in runs[:-1]} == {4}
     assert [run["restarted"] for run in runs[:-1]] == [True] * (len(runs) - 1)
     for earlier, later in itertools.pairwise(runs):
         assert later["startedAt"] >= earlier["stoppedAt"], "one after the other"

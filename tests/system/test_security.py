@@ -67,11 +67,8 @@ def test_the_agent_serves_as_a_user_of_its_own_and_ends_with_the_keeper() -> Non
         agent = daemon.agent()
         assert observed.status(agent.pid)["Uid"].split() == [str(user.uid)] * 4
         agent.signal(signal.SIGSTOP)  # so that it cannot end by itself
-        daemon.keeper.signal(signal.SIGKILL)
+        daemon.lose_keeper()
         agent.death()  # the kernel forgets whom to tell of a parent's death when the user changes
-        daemon.keeper.death()
-        assert daemon.popen is not None
-        daemon.popen.wait()
         daemon.start()  # what belongs to the agent is taken up by the next
         assert daemon.task(talker)["lastStatus"] == "RUNNING"
 

@@ -46,7 +46,8 @@ def test_why_a_stubborn_task_was_killed(tracked: Daemon) -> None:
     assert whats(main) == ["signalled", "looked", "killed", "exited", "emptied"]
     after = [entry["after"] for entry in main["timeline"]]
     assert after[0] == 0.0
-    assert after[1] < WINDOW <= after[2] + MS
+    # The window begins before the signal is sent, and is told after it: a busy machine can come between.
+    assert after[1] < WINDOW <= after[2] + 10 * MS
     killed = main["timeline"][2]
     assert 0 <= killed["late"] < SOON
     (process,) = main["processes"]

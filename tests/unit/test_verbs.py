@@ -53,7 +53,7 @@ SOUND: list[wire.Message] = [
 
 def asked(message: Any) -> Any:
     """What the keeper is asked to do for it."""
-    host = Mock(draining=False)
+    host = Mock(draining=False, owed=0)
     verbs.handle(host, message)
     return host
 
